@@ -1,0 +1,251 @@
+"""What a functional is: a value, a first variation, a Wasserstein gradient; and its algebra."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..measures.base import Array, Measure
+from ..status import InvalidFunctional, MissingStructure
+from .curvature import Curvature
+
+
+class Functional(ABC):
+    """F : P(R^d) → R ∪ {+∞}, with the structure that steppers and the judge may use.
+
+    ``value(mu)`` is F(ρ). ``first_variation(mu, at)`` is δF/δρ at points (m, d), up to a constant.
+    ``gradient(mu)`` is the Wasserstein gradient ∇δF/δρ at ``mu.points``: seen as a function of
+    the points, ∂F/∂x_i = w_i gradient_i. Functionals add, and scale by real numbers.
+    """
+
+    convexity: float | None = None
+    """Claimed modulus λ along generalised geodesics; None where nothing is claimed."""
+
+    @abstractmethod
+    def value(self, mu: Measure) -> float: ...
+
+    @abstractmethod
+    def first_variation(self, mu: Measure, at: ArrayLike) -> Array: ...
+
+    @abstractmethod
+    def gradient(self, mu: Measure) -> Array: ...
+
+    @abstractmethod
+    def spec(self) -> dict[str, Any]:
+        """Identity of the functional: its name and parameters, JSON without floats lost."""
+
+    def convexity_near(self, mu: Measure, radius: float) -> float | None:
+        """A claimed modulus valid on the W2 ball of this radius around ``mu``."""
+        return self.convexity
+
+    def lower_bound(self) -> float | None:
+        """A number below every value, or None where none is claimed."""
+        return None
+
+    @property
+    def terms(self) -> tuple[tuple[float, Functional], ...]:
+        """The functional as a sum of (coefficient, simple functional)."""
+        return ((1.0, self),)
+
+    @property
+    def smooth(self) -> Smooth:
+        """The part that needs weighted points only."""
+        return SmoothSum([(c, f) for c, f in self.terms if isinstance(f, Smooth)])
+
+    @property
+    def internal(self) -> Functional:
+        """The part that needs a density."""
+        return Sum([(c, f) for c, f in self.terms if not isinstance(f, Smooth)])
+
+    def __add__(self, other: Functional) -> Functional:
+        if not isinstance(other, Functional):
+            return NotImplemented
+        return make_sum([*self.terms, *other.terms])
+
+    def __mul__(self, c: float) -> Functional:
+        if not isinstance(c, (int, float, np.integer, np.floating)):
+            return NotImplemented
+        if not math.isfinite(c):
+            raise InvalidFunctional(f"a functional can only be scaled by a finite number, not {c}")
+        return make_sum([(float(c) * b, f) for b, f in self.terms])
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, c: float) -> Functional:
+        if not isinstance(c, (int, float, np.integer, np.floating)):
+            return NotImplemented
+        if c == 0 or math.isnan(c):
+            raise InvalidFunctional(f"a functional cannot be divided by {c}")
+        return self * (0.0 if math.isinf(c) else 1.0 / float(c))
+
+    def __sub__(self, other: Functional) -> Functional:
+        return self + (-1.0) * other
+
+    def __neg__(self) -> Functional:
+        return -1.0 * self
+
+
+class Expansion(NamedTuple):
+    """Value, Wasserstein gradient (n, d) and Hessian in the positions, at one set of points."""
+
+    value: float
+    gradient: Array
+    curvature: Curvature
+
+
+class Smooth(Functional):
+    """A functional of weighted points (x, w), hence defined on every measure.
+
+    The three ``*_at_points`` methods are its definition; `curvature_at_points` is optional
+    structure for Newton methods, and `expansion` may be overridden to share work.
+    """
+
+    @abstractmethod
+    def value_at_points(self, x: Array, w: Array) -> float: ...
+
+    @abstractmethod
+    def first_variation_at_points(self, x: Array, w: Array, at: Array) -> Array: ...
+
+    @abstractmethod
+    def gradient_at_points(self, x: Array, w: Array) -> Array:
+        """∇δF/δρ at the points, shape (n, d)."""
+
+    def curvature_at_points(self, x: Array, w: Array) -> Curvature:
+        """Hessian of x ↦ F(Σ w_i δ_{x_i})."""
+        raise MissingStructure(
+            f"{type(self).__name__} has no curvature; use a method that needs gradients only, "
+            "or give it a Hessian"
+        )
+
+    def expansion(self, x: Array, w: Array) -> Expansion:
+        """Value, gradient and curvature together."""
+        return Expansion(
+            self.value_at_points(x, w),
+            self.gradient_at_points(x, w),
+            self.curvature_at_points(x, w),
+        )
+
+    def value(self, mu: Measure) -> float:
+        return float(self.value_at_points(mu.points, mu.weights))
+
+    def first_variation(self, mu: Measure, at: ArrayLike) -> Array:
+        return self.first_variation_at_points(mu.points, mu.weights, points_at(mu, at))
+
+    def gradient(self, mu: Measure) -> Array:
+        return self.gradient_at_points(mu.points, mu.weights)
+
+
+def points_at(mu: Measure, at: ArrayLike) -> Array:
+    """``at`` as an array (m, d) of points of the measure's space; a vector is (m, 1)."""
+    a = np.asarray(at, dtype=float)
+    if a.ndim == 1 and mu.points.shape[1] == 1:
+        a = a[:, None]
+    if a.ndim != 2 or a.shape[1] != mu.points.shape[1]:
+        raise InvalidFunctional(
+            f"first_variation needs points of shape (m, {mu.points.shape[1]}), not {a.shape}"
+        )
+    return a
+
+
+class Sum(Functional):
+    """Σ c_k F_k; the empty sum is the zero functional."""
+
+    def __init__(self, terms: Sequence[tuple[float, Functional]]) -> None:
+        self._terms = tuple(terms)
+
+    @property
+    def terms(self) -> tuple[tuple[float, Functional], ...]:
+        return self._terms
+
+    def value(self, mu: Measure) -> float:
+        return float(sum(c * f.value(mu) for c, f in self._terms))
+
+    def first_variation(self, mu: Measure, at: ArrayLike) -> Array:
+        a = points_at(mu, at)
+        return sum((c * f.first_variation(mu, a) for c, f in self._terms), np.zeros(len(a)))
+
+    def gradient(self, mu: Measure) -> Array:
+        zero = np.zeros_like(mu.points)
+        return sum((c * f.gradient(mu) for c, f in self._terms), zero)
+
+    @property  # type: ignore[override]
+    def convexity(self) -> float | None:
+        return _combined([(c, f, f.convexity) for c, f in self._terms])
+
+    def convexity_near(self, mu: Measure, radius: float) -> float | None:
+        return _combined([(c, f, f.convexity_near(mu, radius)) for c, f in self._terms])
+
+    def lower_bound(self) -> float | None:
+        bounds = [f.lower_bound() for _, f in self._terms]
+        if any(b is None for b in bounds) or any(c < 0 for c, _ in self._terms):
+            return None
+        return float(sum(c * b for (c, _), b in zip(self._terms, bounds, strict=True)))  # type: ignore[operator]
+
+    def spec(self) -> dict[str, Any]:
+        return {"sum": [[c, f.spec()] for c, f in self._terms]}
+
+    def __repr__(self) -> str:
+        return " + ".join(f"{c:g}*{f!r}" for c, f in self._terms) or "0"
+
+
+def _combined(claims: list[tuple[float, Functional, float | None]]) -> float | None:
+    """Modulus of Σ c F: the sum of c λ, if each is claimed; −F only where F is affine."""
+    total = 0.0
+    for c, f, modulus in claims:
+        if modulus is None:
+            return None
+        if c < 0 and c != 0:
+            modulus = getattr(f, "concavity", None)
+            if modulus is None:
+                return None
+        total += c * modulus
+    return total
+
+
+class SmoothSum(Sum, Smooth):
+    """A sum of smooth functionals, itself smooth."""
+
+    def value_at_points(self, x: Array, w: Array) -> float:
+        return float(sum(c * f.value_at_points(x, w) for c, f in self._smooth))
+
+    def first_variation_at_points(self, x: Array, w: Array, at: Array) -> Array:
+        parts = (c * f.first_variation_at_points(x, w, at) for c, f in self._smooth)
+        return sum(parts, np.zeros(len(at)))
+
+    def gradient_at_points(self, x: Array, w: Array) -> Array:
+        return sum((c * f.gradient_at_points(x, w) for c, f in self._smooth), np.zeros_like(x))
+
+    def curvature_at_points(self, x: Array, w: Array) -> Curvature:
+        total = Curvature(np.zeros((*x.shape, x.shape[1])))
+        for c, f in self._smooth:
+            total = total + f.curvature_at_points(x, w).scaled(c)
+        return total
+
+    def expansion(self, x: Array, w: Array) -> Expansion:
+        if len(self._smooth) == 1 and self._smooth[0][0] == 1.0:
+            return self._smooth[0][1].expansion(x, w)
+        value, gradient = 0.0, np.zeros_like(x)
+        curvature = Curvature(np.zeros((*x.shape, x.shape[1])))
+        for c, f in self._smooth:
+            part = f.expansion(x, w)
+            value += c * part.value
+            gradient = gradient + c * part.gradient
+            curvature = curvature + part.curvature.scaled(c)
+        return Expansion(value, gradient, curvature)
+
+    @property
+    def _smooth(self) -> tuple[tuple[float, Smooth], ...]:
+        return self._terms  # type: ignore[return-value]
+
+
+def make_sum(terms: Sequence[tuple[float, Functional]]) -> Functional:
+    """The sum of the terms, without those of coefficient zero; smooth if all are."""
+    kept = [(c, f) for c, f in terms if c != 0.0]
+    if all(isinstance(f, Smooth) for _, f in kept):
+        return SmoothSum(kept)
+    return Sum(kept)

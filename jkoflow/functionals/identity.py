@@ -1,0 +1,113 @@
+"""Who a functional is: JSON descriptions of numbers, arrays and functions, and their hash."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+
+def digest(*chunks: bytes) -> str:
+    """SHA-256 over the chunks, each with its length before it."""
+    h = hashlib.sha256()
+    for chunk in chunks:
+        h.update(len(chunk).to_bytes(8, "little"))
+        h.update(chunk)
+    return h.hexdigest()
+
+
+def array_digest(array: Any) -> str:
+    """Hash of an array's shape, type and bytes."""
+    a = np.ascontiguousarray(array)
+    return digest(str(a.dtype).encode(), str(a.shape).encode(), a.tobytes())
+
+
+def describe(value: Any) -> Any:
+    """A JSON value that identifies ``value``: functions by source and captured values.
+
+    Examples
+    --------
+    >>> describe(0.5), describe(None)
+    (0.5, None)
+    >>> sorted(describe(np.zeros(3)))
+    ['array', 'shape']
+    """
+    return _describe(value, frozenset())
+
+
+def _describe(value: Any, seen: frozenset[int]) -> Any:
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, (np.integer, np.floating)):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return {"shape": list(value.shape), "array": array_digest(value)}
+    if id(value) in seen:
+        return {"again": type(value).__qualname__}
+    seen = seen | {id(value)}
+    if hasattr(value, "spec") and not isinstance(value, type):
+        return value.spec()
+    if isinstance(value, (list, tuple)):
+        return [_describe(v, seen) for v in value]
+    if isinstance(value, dict):
+        return {str(k): _describe(v, seen) for k, v in sorted(value.items(), key=str)}
+    if callable(value):
+        return _describe_callable(value, seen)
+    if hasattr(value, "__dict__"):
+        return {"object": type(value).__qualname__, "state": _describe(vars(value), seen)}
+    return {"object": type(value).__qualname__, "repr": repr(value)}
+
+
+def _describe_callable(function: Callable[..., Any], seen: frozenset[int]) -> dict[str, Any]:
+    bound = getattr(function, "__self__", None)
+    if bound is not None and not inspect.ismodule(bound):
+        return {"method": function.__name__, "of": _describe(bound, seen)}
+    if hasattr(function, "func") and hasattr(function, "args"):  # functools.partial
+        pieces = [function.func, list(function.args), dict(function.keywords)]  # type: ignore[attr-defined]
+        return {"partial": [_describe(piece, seen) for piece in pieces]}
+    code = getattr(function, "__code__", None)
+    if code is None:
+        name = getattr(function, "__qualname__", type(function).__qualname__)
+        described: dict[str, Any] = {"function": name}
+        if type(function).__module__ != "builtins" and getattr(function, "__dict__", None):
+            described["state"] = _describe(vars(function), seen)
+        return described
+    return {"function": function.__name__, "source": _source_digest(function), **_captured(function, seen)}
+
+
+def _source_digest(function: Callable[..., Any]) -> str:
+    try:
+        text = inspect.cleandoc(inspect.getsource(function)).encode()
+    except (OSError, TypeError):
+        code = function.__code__  # type: ignore[attr-defined]
+        text = code.co_code + repr([c for c in code.co_consts if not inspect.iscode(c)]).encode()
+    return digest(text)
+
+
+def _captured(function: Any, seen: frozenset[int]) -> dict[str, Any]:
+    """Closure cells, defaults, and the plain global values that the function reads."""
+    found: dict[str, Any] = {}
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            found[name] = cell.cell_contents
+        except ValueError:  # a cell not filled yet
+            continue
+    for name in function.__code__.co_names:
+        value = function.__globals__.get(name)
+        if isinstance(value, (bool, int, float, str, np.ndarray, np.number)):
+            found[name] = value
+    captured: dict[str, Any] = {}
+    if found:
+        captured["captured"] = _describe(found, seen)
+    if function.__defaults__:
+        captured["defaults"] = _describe(list(function.__defaults__), seen)
+    return captured
+
+
+def spec_digest(spec: Any) -> str:
+    """Hash of a JSON description, independent of key order."""
+    return digest(json.dumps(spec, sort_keys=True, allow_nan=True).encode())

@@ -1,0 +1,124 @@
+"""The question: which functional, from where, in which steps."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .functionals.base import Functional
+from .functionals.identity import array_digest, spec_digest
+from .measures.base import Array, Measure
+from .status import InvalidProblem
+
+
+@dataclass(frozen=True, init=False)
+class Problem:
+    """Minimise F(ρ) + W2²(ρ, ρ_k)/(2τ_k), step by step, from an initial measure.
+
+    Parameters
+    ----------
+    functional : Functional
+    initial : Measure
+    tau : float or array_like
+        Step size, or one for each step.
+    steps : int, optional
+        Number of steps, for a single ``tau``.
+    t_end : float, optional
+        End time instead of ``steps``: ⌈t_end/τ⌉ steps, the last one shortened to end there.
+
+    Raises
+    ------
+    InvalidProblem
+        If a step is not positive and finite, or the number of steps is not determined.
+
+    Examples
+    --------
+    >>> from jkoflow import Entropy, Gaussian
+    >>> Problem(Entropy(), Gaussian([0.0], [[1.0]]), tau=0.25, t_end=0.6).taus.round(12)
+    array([0.25, 0.25, 0.1 ])
+    """
+
+    functional: Functional
+    initial: Measure
+    taus: Array = field(repr=False)
+
+    def __init__(
+        self,
+        functional: Functional,
+        initial: Measure,
+        tau: float | ArrayLike,
+        steps: int | None = None,
+        t_end: float | None = None,
+    ) -> None:
+        if not isinstance(functional, Functional):
+            raise InvalidProblem(
+                f"functional must be a jkoflow functional, not {type(functional).__name__}: "
+                "wrap a Python function with @jkoflow.functional"
+            )
+        if not isinstance(initial, Measure):
+            raise InvalidProblem(
+                f"initial must be a measure, not {type(initial).__name__}: "
+                "for points, use jkoflow.Particles(x)"
+            )
+        taus = step_sizes(tau, steps, t_end)
+        taus.setflags(write=False)
+        object.__setattr__(self, "functional", functional)
+        object.__setattr__(self, "initial", initial)
+        object.__setattr__(self, "taus", taus)
+
+    @property
+    def steps(self) -> int:
+        """Number of steps asked for."""
+        return len(self.taus)
+
+    @property
+    def times(self) -> Array:
+        """Times 0, τ_1, τ_1+τ_2, …, shape (steps+1,)."""
+        return np.concatenate([[0.0], np.cumsum(self.taus)])
+
+    def spec(self) -> dict[str, Any]:
+        """The question's identity: functional, initial measure and steps."""
+        arrays = self.initial.to_arrays()
+        return {
+            "functional": self.functional.spec(),
+            "initial": {
+                "kind": self.initial.kind,
+                "arrays": {name: array_digest(a) for name, a in sorted(arrays.items())},
+            },
+            "taus": array_digest(self.taus),
+            "steps": self.steps,
+        }
+
+    def digest(self) -> str:
+        """Hash of `spec`."""
+        return spec_digest(self.spec())
+
+
+def step_sizes(tau: float | ArrayLike, steps: int | None, t_end: float | None) -> Array:
+    """All step sizes of a problem; see `Problem`."""
+    try:
+        sizes = np.asarray(tau, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise InvalidProblem(f"tau must be a number or one number per step: {error}") from error
+    if sizes.ndim > 1 or not np.isfinite(sizes).all() or (sizes <= 0).any() or sizes.size == 0:
+        raise InvalidProblem(f"tau must be positive and finite, but is {tau!r}")
+    if sizes.ndim == 1:
+        if t_end is not None or (steps is not None and steps != len(sizes)):
+            raise InvalidProblem("with one tau per step, leave out steps and t_end")
+        return np.array(sizes)
+    if (steps is None) == (t_end is None):
+        raise InvalidProblem("give either steps or t_end (and not both)")
+    if steps is not None:
+        if isinstance(steps, bool) or int(steps) != steps or steps < 0:
+            raise InvalidProblem(f"steps must be a nonnegative integer, but is {steps!r}")
+        return np.full(int(steps), float(sizes))
+    if t_end is None or not math.isfinite(t_end) or t_end <= 0:
+        raise InvalidProblem(f"t_end must be positive and finite, but is {t_end!r}")
+    count = max(1, math.ceil(t_end / float(sizes) - 1e-9))
+    result = np.full(count, float(sizes))
+    result[-1] = t_end - float(sizes) * (count - 1)
+    return result

@@ -1,0 +1,55 @@
+"""What passes between the parts: the witness of a step, and the record of a step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .measures.base import Array, Measure
+from .status import Status
+
+State = Mapping[str, Array]
+"""What a stepper's next step needs, as named arrays, so that it can be stored."""
+
+
+@dataclass(frozen=True)
+class Witness:
+    """Evidence for one step, which turns judging into arithmetic.
+
+    ``kind`` names the evidence, ``arrays`` holds it:
+
+    ``"monotone"`` : nothing
+        Both measures are sorted cells with the same masses, and edge i goes to edge i.
+    ``"pairing"`` : ``order`` (n,) integers, ``f`` (n,), ``g`` (n,)
+        Point i of the new measure is coupled with point order[i] of the old one, which has the
+        same weight; dual potentials with f_i + g_j ≤ |X_i − x_j|².
+    ``"coupling"`` : ``rows`` (k,), ``columns`` (k,), ``values`` (k,), ``f`` (n,), ``g`` (m,)
+        The entries of a coupling of the new (rows) with the old measure (columns); potentials.
+    ``"symmetric-map"`` : ``matrix`` (d, d)
+        The optimal map between Gaussians from the new to the old one, symmetric and positive.
+    """
+
+    kind: str
+    arrays: Mapping[str, Array] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """Everything that is known of step ``index`` (1 is the first) once it has been taken.
+
+    ``distance_squared`` is W2² between the two measures as the stepper found it. ``state`` and
+    ``rng_state`` are what is needed to go on from here; ``stats`` are for eyes only.
+    """
+
+    index: int
+    time: float
+    tau: float
+    measure: Measure
+    energy: float
+    distance_squared: float
+    witness: Witness | None
+    stats: Mapping[str, Any]
+    status: Status
+    state: State
+    rng_state: Mapping[str, Any]
