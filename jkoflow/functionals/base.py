@@ -130,14 +130,22 @@ class Smooth(Functional):
             self.curvature_at_points(x, w),
         )
 
+    def on(self, mu: Measure) -> Smooth:
+        """The functional of weighted points that this one is on measures of ``mu``'s kind.
+
+        Itself, unless a kind stores something else than points of R^d (radii, for instance).
+        """
+        return self
+
     def value(self, mu: Measure) -> float:
-        return float(self.value_at_points(mu.points, mu.weights))
+        return float(self.on(mu).value_at_points(mu.points, mu.weights))
 
     def first_variation(self, mu: Measure, at: ArrayLike) -> Array:
-        return self.first_variation_at_points(mu.points, mu.weights, points_at(mu, at))
+        local = self.on(mu)
+        return local.first_variation_at_points(mu.points, mu.weights, points_at(mu, at))
 
     def gradient(self, mu: Measure) -> Array:
-        return self.gradient_at_points(mu.points, mu.weights)
+        return self.on(mu).gradient_at_points(mu.points, mu.weights)
 
 
 def points_at(mu: Measure, at: ArrayLike) -> Array:
@@ -209,6 +217,9 @@ def _combined(claims: list[tuple[float, Functional, float | None]]) -> float | N
 
 class SmoothSum(Sum, Smooth):
     """A sum of smooth functionals, itself smooth."""
+
+    def on(self, mu: Measure) -> Smooth:
+        return SmoothSum([(c, f.on(mu)) for c, f in self._smooth])
 
     def value_at_points(self, x: Array, w: Array) -> float:
         return float(sum(c * f.value_at_points(x, w) for c, f in self._smooth))

@@ -1,0 +1,53 @@
+"""Gradient flows in the space of probability measures, computed by the JKO scheme and judged.
+
+Every name is imported when it is first used, so that ``import jkoflow`` is quick and loads no
+optimal transport, convex programming, plotting or compiling library.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_NAMES = {
+    "measures": ["Particles", "Quantiles", "Radial", "Gaussian"],
+    "measures.conversion": ["sample"],
+    "functionals": [
+        "Potential", "QuadraticPotential", "Interaction", "QuadraticInteraction", "Entropy",
+        "PowerEnergy", "KullbackLeibler", "MMD", "Risk", "free_energy", "functional",
+    ],
+    "problem": ["Problem"],
+    "status": ["Status"],
+    "flows.driver": ["flow", "iterate"],
+    "flows.schedule": ["every", "at_times", "only_last"],
+    "flows.observers": ["observe", "Recorder"],
+    "flows.trajectory": ["Trajectory"],
+    "store.directory": ["Directory", "load"],
+    "dynamics.sgd": ["sgd"],
+    "equilibrium.gibbs": ["solve_gibbs"],
+    "check": [
+        "check_functional", "check_step", "check_run", "check_fixed_point", "Verdict", "Report",
+        "Finding",
+    ],
+}  # fmt: skip
+_ORIGIN = {name: module for module, names in _NAMES.items() for name in names}
+_MODULES = ("measures", "functionals", "networks", "transport", "steppers", "dynamics",
+            "equilibrium", "flows", "store", "check", "report", "status")  # fmt: skip
+
+__all__ = [*_ORIGIN, "networks", "steppers"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ORIGIN:
+        value = getattr(import_module(f".{_ORIGIN[name]}", __name__), name)
+        globals()[name] = value
+        return value
+    if name in _MODULES:
+        return import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ORIGIN, *_MODULES})

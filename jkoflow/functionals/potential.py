@@ -1,0 +1,179 @@
+"""Linear functionals: ∫V dρ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..measures.base import Array, Measure
+from ..status import InvalidFunctional, NotDefined
+from .base import Smooth
+from .curvature import Curvature
+from .differences import difference_gradient, difference_hessian
+from .identity import describe
+
+PointFunction = Callable[[Array], ArrayLike]
+
+
+class Potential(Smooth):
+    """∫ V dρ.
+
+    Parameters
+    ----------
+    V : callable
+        (n, d) → (n,). On a radial law the points are radii, (n, 1).
+    gradient, hessian : callable, optional
+        (n, d) → (n, d) and (n, d) → (n, d, d); central differences where not given.
+    convexity : float, optional
+        Claimed λ with ∇²V ≥ λ; the judge attacks it.
+    lower_bound : float, optional
+        Claimed lower bound of V.
+
+    Raises
+    ------
+    InvalidFunctional
+        If V answers with a wrong shape, complex or non-finite values.
+
+    Examples
+    --------
+    >>> from jkoflow import Particles
+    >>> F = Potential(lambda x: (x**4).sum(axis=1), gradient=lambda x: 4 * x**3)
+    >>> mu = Particles([[1.0], [-2.0]])
+    >>> F.value(mu), F.gradient(mu).ravel()
+    (8.5, array([  4., -32.]))
+    """
+
+    def __init__(
+        self,
+        V: PointFunction,
+        gradient: PointFunction | None = None,
+        hessian: PointFunction | None = None,
+        convexity: float | None = None,
+        lower_bound: float | None = None,
+    ) -> None:
+        if not callable(V):
+            raise InvalidFunctional(f"V must be a function of points (n, d), not {V!r}")
+        self.V, self.V_gradient, self.V_hessian = V, gradient, hessian
+        self.convexity = None if convexity is None else float(convexity)
+        self._lower_bound = lower_bound
+
+    def lower_bound(self) -> float | None:
+        return self._lower_bound
+
+    def spec(self) -> dict[str, Any]:
+        return {"name": "Potential", "V": describe(self.V), "convexity": self.convexity}
+
+    def __repr__(self) -> str:
+        return f"Potential({getattr(self.V, '__name__', self.V)!s})"
+
+    def _values(self, x: Array) -> Array:
+        return checked(self.V, x, (len(x),), "V")
+
+    def value_at_points(self, x: Array, w: Array) -> float:
+        return float(w @ self._values(x))
+
+    def first_variation_at_points(self, x: Array, w: Array, at: Array) -> Array:
+        return self._values(at)
+
+    def gradient_at_points(self, x: Array, w: Array) -> Array:
+        if self.V_gradient is None:
+            return difference_gradient(self._values, x)
+        return checked(self.V_gradient, x, x.shape, "gradient of V")
+
+    def curvature_at_points(self, x: Array, w: Array) -> Curvature:
+        shape = (*x.shape, x.shape[1])
+        if self.V_hessian is not None:
+            hessian = checked(self.V_hessian, x, shape, "hessian of V")
+        else:
+            hessian = difference_hessian(lambda p: self.gradient_at_points(p, w), x)
+        return Curvature(w[:, None, None] * hessian)
+
+
+class QuadraticPotential(Smooth):
+    """(λ/2) ∫ |x − center|² dρ.
+
+    Parameters
+    ----------
+    strength : float
+        λ; negative is allowed and makes the functional concave along geodesics.
+    center : array_like, shape (d,), optional
+        The origin if not given. Radial laws admit only the origin.
+
+    Examples
+    --------
+    >>> from jkoflow import Gaussian
+    >>> QuadraticPotential(3.0).value(Gaussian([0.0], [[2.0]]))
+    3.0
+    """
+
+    def __init__(self, strength: float, center: ArrayLike | None = None) -> None:
+        if not np.isscalar(strength) or not np.isfinite(strength):
+            raise InvalidFunctional(f"strength must be a finite number, not {strength!r}")
+        self.strength = float(strength)  # type: ignore[arg-type]
+        self.center = None if center is None else np.atleast_1d(np.asarray(center, dtype=float))
+        if self.center is not None and not np.isfinite(self.center).all():
+            raise InvalidFunctional("center holds NaN or infinity")
+        self.convexity = self.strength
+        self.concavity = self.strength
+
+    def lower_bound(self) -> float | None:
+        return 0.0 if self.strength >= 0 else None
+
+    def spec(self) -> dict[str, Any]:
+        center = None if self.center is None else self.center.tolist()
+        return {"name": "QuadraticPotential", "strength": self.strength, "center": center}
+
+    def __repr__(self) -> str:
+        center = "" if self.center is None else f", center={self.center.tolist()}"
+        return f"QuadraticPotential({self.strength:g}{center})"
+
+    def on(self, mu: Measure) -> Smooth:
+        if mu.kind == "radial" and self.center is not None and self.center.any():
+            raise NotDefined("a radial law admits a quadratic potential about the origin only")
+        return QuadraticPotential(self.strength) if mu.kind == "radial" else self
+
+    def _centred(self, x: Array) -> Array:
+        if self.center is None:
+            return x
+        if self.center.shape != (x.shape[1],):
+            raise InvalidFunctional(
+                f"center has shape {self.center.shape}, but the points live in R^{x.shape[1]}"
+            )
+        return x - self.center
+
+    def value_at_points(self, x: Array, w: Array) -> float:
+        z = self._centred(x)
+        return 0.5 * self.strength * float(w @ np.einsum("ij,ij->i", z, z))
+
+    def first_variation_at_points(self, x: Array, w: Array, at: Array) -> Array:
+        z = self._centred(at)
+        return 0.5 * self.strength * np.einsum("ij,ij->i", z, z)
+
+    def gradient_at_points(self, x: Array, w: Array) -> Array:
+        return self.strength * self._centred(x)
+
+    def curvature_at_points(self, x: Array, w: Array) -> Curvature:
+        return Curvature((self.strength * w)[:, None, None] * np.eye(x.shape[1]))
+
+
+def checked(f: PointFunction, x: Array, shape: tuple[int, ...], name: str) -> Array:
+    """f(x) as a real finite array of the wanted shape, or an error that says what came instead."""
+    answer = np.asarray(f(x))
+    if np.iscomplexobj(answer):
+        raise InvalidFunctional(f"{name} must be real, but answered with complex numbers")
+    if answer.shape != shape:
+        raise InvalidFunctional(
+            f"{name} must map points of shape {x.shape} to shape {shape}, not {answer.shape}"
+        )
+    answer = answer.astype(float, copy=False)
+    if not np.isfinite(answer).all():
+        raise InvalidFunctional(f"{name} answered with NaN or infinity at {_first_bad(answer, x)}")
+    return answer
+
+
+def _first_bad(answer: Array, x: Array) -> str:
+    bad = ~np.isfinite(answer.reshape(len(x), -1)).all(axis=1)
+    return f"x = {x[int(np.argmax(bad))].tolist()} (and {int(bad.sum()) - 1} other points)"

@@ -1,0 +1,24 @@
+"""How one JKO step is taken, one file for each method."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from .base import Stepper, StepOutput
+
+_ORIGIN = {
+    "QuantileNewton": "quantile",
+    "ParticleProximal": "particle",
+    "BuresProximal": "bures",
+    "ConvexProgram": "convex",
+    "Exact": "exact",
+}
+
+__all__ = ["StepOutput", "Stepper", *_ORIGIN]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ORIGIN:
+        return getattr(import_module(f".{_ORIGIN[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
