@@ -26,6 +26,9 @@ class Functional(ABC):
     convexity: float | None = None
     """Claimed modulus λ along generalised geodesics; None where nothing is claimed."""
 
+    convex_in_mixtures: bool | None = None
+    """Whether ρ ↦ F(ρ) is claimed convex along (1−s)ρ + sν; None where nothing is claimed."""
+
     @abstractmethod
     def value(self, mu: Measure) -> float: ...
 
@@ -188,6 +191,11 @@ class Sum(Functional):
     def convexity_near(self, mu: Measure, radius: float) -> float | None:
         return _combined([(c, f, f.convexity_near(mu, radius)) for c, f in self._terms])
 
+    @property  # type: ignore[override]
+    def convex_in_mixtures(self) -> bool | None:
+        claims = [f.convex_in_mixtures and (c >= 0 or _linear(f)) for c, f in self._terms]
+        return True if all(claims) else None
+
     def lower_bound(self) -> float | None:
         bounds = [f.lower_bound() for _, f in self._terms]
         if any(b is None for b in bounds) or any(c < 0 for c, _ in self._terms):
@@ -252,6 +260,11 @@ class SmoothSum(Sum, Smooth):
     @property
     def _smooth(self) -> tuple[tuple[float, Smooth], ...]:
         return self._terms  # type: ignore[return-value]
+
+
+def _linear(f: Functional) -> bool:
+    """Whether ρ ↦ F(ρ) is affine, so that its negative is convex too."""
+    return bool(getattr(f, "linear", False))
 
 
 def make_sum(terms: Sequence[tuple[float, Functional]]) -> Functional:

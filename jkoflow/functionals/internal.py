@@ -32,6 +32,8 @@ class EdgeExpansion(NamedTuple):
 class Internal(Functional):
     """∫ u(ρ) dx with u(ρ) = ρ e(log ρ); subclasses give e and its first two derivatives."""
 
+    convex_in_mixtures = True  # every u here is convex
+
     @abstractmethod
     def energy_per_mass(self, log_density: Array) -> tuple[Array, Array, Array]:
         """e, e' and e'' at ℓ = log ρ."""

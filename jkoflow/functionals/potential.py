@@ -46,6 +46,9 @@ class Potential(Smooth):
     (8.5, array([  4., -32.]))
     """
 
+    convex_in_mixtures = True
+    linear = True
+
     def __init__(
         self,
         V: PointFunction,
@@ -108,6 +111,9 @@ class QuadraticPotential(Smooth):
     >>> QuadraticPotential(3.0).value(Gaussian([0.0], [[2.0]]))
     3.0
     """
+
+    convex_in_mixtures = True
+    linear = True
 
     def __init__(self, strength: float, center: ArrayLike | None = None) -> None:
         if not np.isscalar(strength) or not np.isfinite(strength):
