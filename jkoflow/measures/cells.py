@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from typing_extensions import Self
 
 from ..status import InvalidMeasure
 from .base import Array, Measure, finite_array, frozen, probability_weights
@@ -156,31 +155,51 @@ def graded_levels(n: int, grading: str) -> Array:
 
 
 def level_masses(n: int, grading: str) -> tuple[Array, Array]:
-    """Levels and the exact masses between them; symmetric gradings get symmetric masses."""
+    """Levels and the masses between them; the gradings are symmetric, and so are the masses.
+
+    Only the lower half is computed: near 1, masses of order n^-4 would drown in rounding.
+    """
     levels = graded_levels(n, grading)
     mass = np.diff(levels)
-    mass = 0.5 * (mass + mass[::-1])
+    half = len(mass) // 2
+    mass[len(mass) - half :] = mass[:half][::-1]
     return levels, mass / mass.sum()
 
 
 def edges_from_ppf(
-    ppf: Callable[[Array], ArrayLike], levels: Array, mass: Array
+    ppf: Callable[[Array], ArrayLike],
+    levels: Array,
+    mass: Array,
+    isf: Callable[[Array], ArrayLike] | None = None,
 ) -> Array:
-    """Edges at the levels; an infinite end is put at the mean of its outer half cell.
+    """Edges at symmetric levels; an infinite end is put at the mean of its outer half cell.
 
     The mean of the mass p beyond a level is ∫_0^∞ ppf(p e^{−t}) e^{−t} dt, by Gauss–Laguerre.
+    ``isf(s)`` = ppf(1 − s) reads the upper half where levels near 1 need more digits than 1 has.
     """
+    if isf is None:
+        isf = lambda s: ppf(np.minimum(1.0 - s, 1.0 - _HALF_EPS))  # noqa: E731
+        end = np.asarray(ppf(levels[-1:]), dtype=float)
+    else:
+        end = np.asarray(isf(levels[:1]), dtype=float)
+    half = (len(levels) + 1) // 2
     with np.errstate(all="ignore"):
-        x = np.array(np.asarray(ppf(levels), dtype=float))
-    if x.shape != levels.shape:
-        raise InvalidMeasure(f"ppf must map {levels.shape} levels to as many, not {x.shape}")
+        lower = np.array(ppf(levels[:half]), dtype=float)
+        upper = np.array(isf(levels[: len(levels) - half]), dtype=float)[::-1]
+    if lower.shape != (half,) or upper.shape != (len(levels) - half,):
+        raise InvalidMeasure(f"ppf must map {half} levels to as many, not to {lower.shape}")
+    x = np.concatenate([lower, upper])
+    x[-1] = end[0]
     t, g = np.polynomial.laguerre.laggauss(40)
-    tail = np.exp(-t)
+    tail = 0.5 * mass[0] * np.exp(-t)
     if not np.isfinite(x[0]):
-        x[0] = g @ np.asarray(ppf(0.5 * mass[0] * tail), dtype=float)
+        x[0] = g @ np.asarray(ppf(tail), dtype=float)
     if not np.isfinite(x[-1]):
-        x[-1] = g @ np.asarray(ppf(1.0 - 0.5 * mass[-1] * tail), dtype=float)
+        x[-1] = g @ np.asarray(isf(tail), dtype=float)
     return x
+
+
+_HALF_EPS = float(np.finfo(float).epsneg)  # 1 − this is the last number below 1
 
 
 def cells_from_arrays(arrays: Mapping[str, ArrayLike]) -> tuple[ArrayLike, ArrayLike]:

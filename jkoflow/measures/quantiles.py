@@ -91,9 +91,11 @@ class Quantiles(Cells):
             raise InvalidMeasure(f"need a finite mean and std > 0, but got {mean!r}, {std!r}")
         from scipy.special import ndtri
 
-        standard = cls.from_ppf(ndtri, n, grading)
-        half = 0.5 * (standard.edges - standard.edges[::-1])
-        return cls(mean + std * half, standard.mass)
+        levels, mass = level_masses(n, grading)
+        edges = edges_from_ppf(ndtri, levels, mass, isf=lambda s: -ndtri(s))
+        if n % 2 == 0:
+            edges[n // 2] = 0.0
+        return cls(mean + std * edges, mass)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, ArrayLike]) -> Quantiles:

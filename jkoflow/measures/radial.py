@@ -85,7 +85,7 @@ class Radial(Cells):
 
     def log_volume_derivatives(self) -> LogVolumes:
         d, a, b = self._dim, self._edges[:-1], self._edges[1:]
-        log_b, q, t = self._logarithms()
+        log_b, _, t = self._logarithms()
         value = log_ball_volume(d) + d * log_b + np.log(t)
         first_b = d / (b * t)
         first_a = -d * _power_ratio(a, b, d - 1) / (b * t)
@@ -112,13 +112,14 @@ class Radial(Cells):
         """The law of |θ| for θ ~ N(0, std² I_dim) on n cells."""
         if not (np.isfinite(std) and std > 0):
             raise InvalidMeasure(f"need std > 0, but got {std!r}")
-        from scipy.special import gammaincinv
+        from scipy.special import gammainccinv, gammaincinv
 
         levels, mass = level_masses(n, grading)
-        edges = edges_from_ppf(_chi_ppf(gammaincinv, dim), levels, mass)
+        ppf, isf = _chi_ppf(gammaincinv, dim), _chi_ppf(gammainccinv, dim)
+        edges = edges_from_ppf(ppf, levels, mass, isf)
         if dim > 1:
             t, g = np.polynomial.laguerre.laggauss(40)
-            edges[0] = g @ _chi_ppf(gammaincinv, dim)(0.5 * mass[0] * np.exp(-t))
+            edges[0] = g @ ppf(0.5 * mass[0] * np.exp(-t))
         return cls(std * edges, dim, mass)
 
     def to_arrays(self) -> dict[str, Array]:
@@ -136,8 +137,8 @@ class Radial(Cells):
         )
 
 
-def _chi_ppf(gammaincinv: Callable[..., Array], dim: int) -> Callable[[Array], Array]:
-    return lambda s: np.sqrt(2.0 * gammaincinv(0.5 * dim, s))
+def _chi_ppf(inverse: Callable[..., Array], dim: int) -> Callable[[Array], Array]:
+    return lambda s: np.sqrt(2.0 * inverse(0.5 * dim, s))
 
 
 def _power_ratio(a: Array, b: Array, k: int) -> Array:
