@@ -35,8 +35,8 @@ class Internal(Functional):
     convex_in_mixtures = True  # every u here is convex
 
     @abstractmethod
-    def energy_per_mass(self, log_density: Array) -> tuple[Array, Array, Array]:
-        """e, e' and e'' at ℓ = log ρ."""
+    def energy_per_mass(self, log_density: Array) -> tuple[Array, Array | float, Array | float]:
+        """e, e' and e'' at ℓ = log ρ; a constant may come as one number."""
 
     @abstractmethod
     def value_on_gaussian(self, mu: Gaussian) -> float:
@@ -59,22 +59,26 @@ class Internal(Functional):
     def gradient(self, mu: Measure) -> Array:
         if isinstance(mu, Gaussian):
             _, de, dde = self.energy_per_mass(mu.log_density(mu.points))
-            return (de + dde)[:, None] * mu.score(mu.points)
+            return np.reshape(de + dde, (-1, 1)) * mu.score(mu.points)
         cells = self._cells(mu)
         return (self.on_edges(cells).gradient / cells.weights)[:, None]
 
     def on_edges(self, mu: Cells) -> EdgeExpansion:
         """Σ_i m_i e(log m_i − log|cell_i|) with its derivatives in the edges."""
         volume = mu.log_volume_derivatives()
-        e, de, dde = self.energy_per_mass(np.log(mu.mass) - volume.value)
-        slope, bend = mu.mass * de, mu.mass * dde
-        n = len(mu.mass)
-        gradient, diagonal = np.zeros(n + 1), np.zeros(n + 1)
-        gradient[:-1] -= slope * volume.a
-        gradient[1:] -= slope * volume.b
-        diagonal[:-1] += bend * volume.a**2 - slope * volume.aa
-        diagonal[1:] += bend * volume.b**2 - slope * volume.bb
-        off = bend * volume.a * volume.b - slope * volume.ab
+        e, de, dde = self.energy_per_mass(mu.log_mass - volume.value)
+        pressure = mu.mass * de
+        gradient, diagonal = np.zeros(len(pressure) + 1), np.zeros(len(pressure) + 1)
+        gradient[:-1] -= pressure * volume.a
+        gradient[1:] -= pressure * volume.b
+        diagonal[:-1] -= pressure * volume.aa
+        diagonal[1:] -= pressure * volume.bb
+        off = -pressure * volume.ab
+        if np.any(dde):
+            bend = mu.mass * dde
+            diagonal[:-1] += bend * volume.a**2
+            diagonal[1:] += bend * volume.b**2
+            off += bend * volume.a * volume.b
         return EdgeExpansion(float(mu.mass @ e), gradient, diagonal, off)
 
     def _cells(self, mu: Measure) -> Cells:
@@ -105,8 +109,8 @@ have: use Quantiles, Radial or Gaussian, or splitting with a noisy particle meth
 
     convexity = 0.0
 
-    def energy_per_mass(self, log_density: Array) -> tuple[Array, Array, Array]:
-        return log_density, np.ones_like(log_density), np.zeros_like(log_density)
+    def energy_per_mass(self, log_density: Array) -> tuple[Array, Array | float, Array | float]:
+        return log_density, 1.0, 0.0
 
     def value_on_gaussian(self, mu: Gaussian) -> float:
         return -0.5 * (mu.dim * (np.log(2.0 * np.pi) + 1.0) + mu.log_det())
@@ -155,7 +159,7 @@ class PowerEnergy(Internal):
     def lower_bound(self) -> float | None:
         return 0.0 if self.m > 1 else None
 
-    def energy_per_mass(self, log_density: Array) -> tuple[Array, Array, Array]:
+    def energy_per_mass(self, log_density: Array) -> tuple[Array, Array | float, Array | float]:
         k = self.m - 1.0
         e = self.coefficient / k * np.exp(k * log_density)
         return e, k * e, k * k * e

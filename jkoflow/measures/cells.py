@@ -55,6 +55,7 @@ class Cells(Measure):
             raise InvalidMeasure("every cell needs a positive mass: merge or drop empty cells")
         self._edges = frozen(x)
         self._mass = frozen(m)
+        self._log_mass = frozen(np.log(self._mass))
         self._weights = frozen(node_weights(self._mass))
 
     def _moved(self, edges: Array) -> Self:
@@ -78,6 +79,11 @@ class Cells(Measure):
     @property
     def mass(self) -> Array:
         return self._mass
+
+    @property
+    def log_mass(self) -> Array:
+        """log of the cells' masses."""
+        return self._log_mass
 
     @property
     def points(self) -> Array:
@@ -108,7 +114,7 @@ class Cells(Measure):
         of the cell that holds each point, and −inf outside the support.
         """
         with np.errstate(divide="ignore"):
-            cells = np.log(self._mass) - self.log_volumes()
+            cells = self._log_mass - self.log_volumes()
         if at is None:
             return cells
         return self._of_cells(cells, at, outside=-np.inf)
