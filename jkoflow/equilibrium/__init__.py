@@ -1,0 +1,1 @@
+"""Where noisy flows end: the Gibbs fixed point and its certificate."""
