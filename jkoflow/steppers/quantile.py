@@ -16,6 +16,7 @@ from ..measures.cells import Cells
 from ..record import State, Witness
 from ..status import InvalidProblem, MissingStructure, NotDefined, Status
 from .base import Stepper, StepOutput
+from .edge_kernels import add_energy, exponent_of
 from .tridiagonal import NotPositive, solve
 
 
@@ -26,7 +27,7 @@ class Expanded(NamedTuple):
     gradient: Array
     diagonal: Array
     off_diagonal: Array
-    blocks: Array
+    blocks: Array | None
     parts: list[Part]
 
 
@@ -84,12 +85,12 @@ class QuantileNewton(Stepper):
             raise NotDefined(
                 f"QuantileNewton moves Quantiles and Radial laws, not {type(mu).__name__}"
             )
-        pinned = self._pinned(mu)
-        objective = Objective(F, mu, tau, pinned)
+        left, right = self._pinned(mu)
+        objective = Objective(F, mu, tau, left, right)
         search = Newton(objective, self.tolerance, self.max_iterations)
         x, status = search.run(objective.start(state))
         moved = x - mu.edges
-        witness = Witness("monotone", {"fixed": pinned} if self.ends == "fixed" else {})
+        witness = Witness("monotone", {"fixed": np.array([left, right])} if left or right else {})
         return StepOutput(
             measure=mu._moved(x),
             state={"velocity": moved / tau},
@@ -99,18 +100,19 @@ class QuantileNewton(Stepper):
             distance_squared=float(mu.weights @ (moved * moved)),
         )
 
-    def _pinned(self, mu: Cells) -> Array:
-        """Flags (left, right): which end edges do not move."""
+    def _pinned(self, mu: Cells) -> tuple[bool, bool]:
+        """Whether the left and the right end edge stay where they are."""
         wall = self.ends == "fixed"
-        origin = mu.kind == "radial" and mu.edges[0] == 0.0
-        return np.array([wall or origin, wall])
+        return wall or bool(mu.kind == "radial" and mu.edges[0] == 0.0), wall
 
 
 class Objective:
     """F(X) + Σ w (X − x)²/(2τ) as a function of the edges X."""
 
-    def __init__(self, F: Functional, mu: Cells, tau: float, pinned: Array) -> None:
-        self.mu, self.tau, self.pinned = mu, tau, pinned
+    def __init__(
+        self, F: Functional, mu: Cells, tau: float, left: bool = False, right: bool = False
+    ) -> None:
+        self.mu, self.tau, self.left, self.right = mu, tau, left, right
         self.floor = 0.0 if mu.kind == "radial" else -np.inf
         self.smooth: Smooth | None = F.smooth.on(mu) if F.smooth.terms else None
         self.internal: list[tuple[float, Internal]] = []
@@ -131,7 +133,7 @@ class Objective:
 
     def admissible(self, x: Array) -> bool:
         """Whether F can be finite at the edges x; order matters only to internal energies."""
-        if x[0] < self.floor or (self.internal and self.floor == x[0] and not self.pinned[0]):
+        if x[0] < self.floor or (self.internal and self.floor == x[0] and not self.left):
             return False
         return not self.internal or bool((x[1:] > x[:-1]).all())
 
@@ -140,26 +142,35 @@ class Objective:
         moved = x - self.mu.edges
         gradient = self.inertia * moved
         value = 0.5 * float(moved @ gradient)
-        diagonal, off = self.inertia, np.zeros(len(x) - 1)
-        blocks: Array = np.zeros(len(x))
+        off = np.zeros(len(x) - 1)
+        blocks: Array | None = None
         parts: list[Part] = []
         if self.smooth is not None:
             part = self._smooth_expansion(x)
             value += part[0]
-            gradient = gradient + part[1]
+            gradient += part[1]
             blocks, parts = part[2].blocks[:, 0, 0], part[2].parts
-        at = self.mu._moved(x)
+        diagonal = self.inertia.copy()
         for c, f in self.internal:
-            inner = f.on_edges(at)
-            value += c * inner.value
-            gradient = gradient + c * inner.gradient
-            diagonal = diagonal + c * inner.diagonal
-            off = off + c * inner.off_diagonal
-        if self.pinned[0]:
+            value += self._add_internal(c, f, x, gradient, diagonal, off)
+        if self.left:
             gradient[0] = 0.0
-        if self.pinned[1]:
+        if self.right:
             gradient[-1] = 0.0
         return Expanded(value, gradient, diagonal, off, blocks, parts)
+
+    def _add_internal(
+        self, c: float, f: Internal, x: Array, gradient: Array, diagonal: Array, off: Array
+    ) -> float:
+        known = exponent_of(f)
+        if known is not None:
+            m, coefficient = known
+            return add_energy(self.mu, x, m, c * coefficient, gradient, diagonal, off)
+        inner = f.on_edges(self.mu._moved(x))
+        gradient += c * inner.gradient
+        diagonal += c * inner.diagonal
+        off += c * inner.off_diagonal
+        return c * inner.value
 
     def _smooth_expansion(self, x: Array) -> tuple[float, Array, Curvature]:
         assert self.smooth is not None
@@ -174,30 +185,37 @@ class Objective:
 
     def direction(self, at: Expanded) -> Array:
         """Newton's direction; concave parts are left out where the Hessian is not positive."""
-        attempts = (
-            (at.blocks, at.parts),
-            (np.maximum(at.blocks, 0.0), [p for p in at.parts if _positive(p)]),
-        )
-        for blocks, parts in attempts:
-            diagonal, off = at.diagonal + blocks, at.off_diagonal
-            if self.pinned.any():
-                diagonal, off = self._pin(diagonal, off)
-                parts = [_without_ends(p, self.pinned) for p in parts]
-            try:
-                d = solve(diagonal, off, parts, -at.gradient)
-            except (NotPositive, np.linalg.LinAlgError):
-                continue
-            if at.gradient @ d < 0 or not at.gradient.any():
-                return d
-        return -at.gradient / np.maximum(at.diagonal, self.inertia)
+        d = self._solution(at, at.blocks, at.parts)
+        if d is None and at.blocks is not None:
+            convex = [part for part in at.parts if _positive(part)]
+            d = self._solution(at, np.maximum(at.blocks, 0.0), convex)
+        return -at.gradient / np.maximum(at.diagonal, self.inertia) if d is None else d
+
+    def _solution(self, at: Expanded, blocks: Array | None, parts: list[Part]) -> Array | None:
+        """Solution of Newton's system, if that is positive as far as can be seen."""
+        diagonal = at.diagonal if blocks is None else at.diagonal + blocks
+        off = at.off_diagonal
+        if self.left or self.right:
+            diagonal, off = self._pin(diagonal, off)
+            parts = [_without_ends(part, self.left, self.right) for part in parts]
+        try:
+            d = solve(diagonal, off, parts, -at.gradient)
+        except (NotPositive, np.linalg.LinAlgError):
+            return None
+        return d if at.gradient @ d < 0 else None
 
     def _pin(self, diagonal: Array, off: Array) -> tuple[Array, Array]:
         diagonal, off = diagonal.copy(), off.copy()
-        if self.pinned[0]:
+        if self.left:
             diagonal[0], off[0] = 1.0, 0.0
-        if self.pinned[1]:
+        if self.right:
             diagonal[-1], off[-1] = 1.0, 0.0
         return diagonal, off
+
+    def rounding(self, x: Array, here: Expanded) -> float:
+        """The residual that rounding the edges to float64 alone makes, in L2(ρ⁺)."""
+        error = np.finfo(float).eps * here.diagonal * np.abs(x)
+        return math.sqrt(float(error @ (error / self.mu.weights)))
 
     def sorted(self, x: Array) -> Array:
         """The nearest admissible edges in the weighted L2 norm; x itself if it is admissible."""
@@ -214,10 +232,10 @@ def _positive(part: Part) -> bool:
     return signs is not None and bool((signs > 0).all())
 
 
-def _without_ends(part: Part, pinned: Array) -> Part:
+def _without_ends(part: Part, left: bool, right: bool) -> Part:
     from ..functionals.curvature import Action, Dense, LowRank
 
-    keep = slice(1 if pinned[0] else 0, -1 if pinned[1] else None)
+    keep = slice(1 if left else 0, -1 if right else None)
     if isinstance(part, LowRank):
         factor = np.zeros_like(part.factor)
         factor[:, keep] = part.factor[:, keep]
@@ -266,7 +284,7 @@ class Newton:
             if not (np.isfinite(here.value) and np.isfinite(here.gradient).all()):
                 return x, Status.NON_FINITE
             self._measure(x, here)
-            if self.residual <= self.tolerance * self.slope:
+            if self._converged(x, here):
                 ordered = self.objective.sorted(x)
                 if ordered is x:
                     return x, Status.CONVERGED
@@ -285,6 +303,12 @@ class Newton:
             x, here = found
         return self.objective.sorted(x), Status.MAX_ITERATIONS
 
+    def _converged(self, x: Array, here: Expanded) -> bool:
+        if self.residual <= self.tolerance * self.slope:
+            return True
+        near = self.residual <= 1e-3 * (1.0 + self.slope)
+        return near and self.residual <= 2.0 * self.objective.rounding(x, here)
+
     def _measure(self, x: Array, here: Expanded) -> None:
         """The residual and the slope in L2(ρ⁺), and the next residual, foretold."""
         w, tau = self.objective.mu.weights, self.objective.tau
@@ -301,7 +325,7 @@ class Newton:
         return sorted_ and self.objective.admissible(x) and bool(np.isfinite(x).all())
 
     def _stalled(self) -> Status:
-        """At the rounding error a residual that is small on the scale of F's own is as good."""
+        """No decrease is left; that is convergence where the residual is small as well."""
         return Status.CONVERGED if self.residual <= 1e-6 * (1.0 + self.slope) else Status.STALLED
 
     def _line_search(self, x: Array, here: Expanded, d: Array) -> tuple[Array, Expanded] | None:
