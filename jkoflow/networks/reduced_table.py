@@ -1,0 +1,148 @@
+"""Features of the radius r ≥ 0, tabulated once and read in a few microseconds."""
+
+from __future__ import annotations
+
+from math import comb, factorial
+
+import numpy as np
+
+from ..functionals.features import FeatureMap, FeaturesAt
+from ..measures.base import Array
+from ..status import NotDefined
+
+_DEGREE = 5
+
+
+class RadialTable(FeatureMap):
+    """φ_q(r) = a_q r + b_q(s), s = r/(r + c), with b_q a quintic spline on a uniform grid in s.
+
+    The variable s maps [0, ∞) to [0, 1), so there is no radius beyond the table. The features
+    *are* the splines: they are C⁴, and all derivatives are exactly theirs.
+
+    Parameters
+    ----------
+    linear : array, shape (q,)
+        a_q.
+    values : array, shape (q, m)
+        b_q at s = 0, 1/m, …, (m−1)/m; the last interval continues the polynomial before it.
+    scale : float
+        c.
+    """
+
+    def __init__(self, linear: Array, values: Array, scale: float) -> None:
+        self._linear, self._scale = linear, scale
+        self._count = values.shape[1]
+        self._table = _local_polynomials(values)
+        self.slope_bounds, self.curvature_bounds = self._bounds()
+
+    @staticmethod
+    def radii(count: int, scale: float) -> Array:
+        """The r of the grid's nodes."""
+        s = np.arange(count) / count
+        return np.asarray(scale * s / (1 - s))
+
+    def __call__(self, theta: Array) -> Array:
+        return self.at(theta).values
+
+    def vjp(self, theta: Array, c: Array) -> Array:
+        return self.at(theta).vjp(c)
+
+    def jvp(self, theta: Array, v: Array) -> Array:
+        return self.at(theta).jvp(v)
+
+    def jacobian(self, theta: Array) -> Array:
+        return self.at(theta).jacobian()
+
+    def curvature(self, theta: Array, c: Array) -> Array:
+        return self.at(theta).curvature(c)
+
+    def at(self, theta: Array) -> RadialFeaturesAt:
+        return RadialFeaturesAt(self, theta)
+
+    def _bounds(self) -> tuple[Array, Array]:
+        """sup|φ'| and sup|φ''|, rigorous up to rounding: Bernstein coefficients bound b's
+        polynomials on each interval, and the factors ds/dr = (1−s)²/c fall in s."""
+        m, c = self._count, self._scale
+        left = 1 - np.arange(m) / m
+        first = _largest(_differentiated(self._table)) * m
+        second = _largest(_differentiated(_differentiated(self._table))) * m * m
+        slope = first * left**2 / c
+        bend = second * left**4 / c**2 + first * 2 * left**3 / c**2
+        return np.abs(self._linear) + slope.max(axis=1), bend.max(axis=1)
+
+
+class RadialFeaturesAt(FeaturesAt):
+    """A `RadialTable` at fixed radii (n, 1)."""
+
+    def __init__(self, table: RadialTable, theta: Array) -> None:
+        if theta.ndim != 2 or theta.shape[1] != 1:
+            raise NotDefined(
+                f"radial features are functions of the radius, shape (n, 1), not {theta.shape}: "
+                "use a Radial law"
+            )
+        self._own = table
+        r = theta[:, 0]
+        shifted = r + table._scale
+        u = r / shifted * table._count
+        self._index = np.clip(u.astype(np.intp), 0, table._count - 1)
+        self._x = u - self._index
+        self._rate = table._count * table._scale / shifted**2  # du/dr
+        self._bend = -2 * self._rate / shifted  # d²u/dr²
+        self._pieces = np.take(table._table, self._index, axis=2)  # (degree + 1, q, n)
+        self.values = table._linear[:, None] * r + _horner(self._pieces, self._x)
+
+    def jacobian(self) -> Array:
+        slope = self._rate * _horner(_differentiated(self._pieces), self._x)
+        return np.asarray(slope + self._own._linear[:, None])[:, :, None]
+
+    def jvp(self, v: Array) -> Array:
+        return self.jacobian()[:, :, 0] * v[:, 0]
+
+    def vjp(self, c: Array) -> Array:
+        slope = self._rate * _horner(_differentiated(self._combined(c)), self._x)
+        return np.asarray(slope + c @ self._own._linear)[:, None]
+
+    def curvature(self, c: Array) -> Array:
+        first = _differentiated(self._combined(c))
+        second = _horner(_differentiated(first), self._x)
+        bend = second * self._rate**2 + _horner(first, self._x) * self._bend
+        return bend[:, None, None]
+
+    def _combined(self, c: Array) -> Array:
+        """Polynomials (degree + 1, n) of Σ_q c_q φ_q: summed over q before they are read."""
+        return np.tensordot(self._own._table, c, axes=(1, 0))[:, self._index]
+
+
+def _horner(coefficients: Array, x: Array) -> Array:
+    result = coefficients[-1] * x
+    for c in coefficients[-2:0:-1]:
+        result += c
+        result *= x
+    result += coefficients[0]
+    return result
+
+
+def _differentiated(coefficients: Array) -> Array:
+    powers = np.arange(1.0, len(coefficients))
+    return coefficients[1:] * powers.reshape(-1, *[1] * (coefficients.ndim - 1))
+
+
+def _largest(coefficients: Array) -> Array:
+    """max |p| on [0, 1] at most: the largest Bernstein coefficient, (k+1, q, m) → (q, m)."""
+    degree = len(coefficients) - 1
+    to_bernstein = np.array(
+        [[comb(i, j) / comb(degree, j) if j <= i else 0.0 for j in range(degree + 1)]
+         for i in range(degree + 1)]
+    )  # fmt: skip
+    return np.abs(np.tensordot(to_bernstein, coefficients, axes=1)).max(axis=0)
+
+
+def _local_polynomials(values: Array) -> Array:
+    """Coefficients (6, q, m) in x ∈ [0, 1] of the quintic spline on each interval."""
+    from scipy.interpolate import make_interp_spline
+
+    nodes = np.arange(values.shape[1], dtype=float)
+    spline = make_interp_spline(nodes, values.T, k=_DEGREE)
+    pieces = [spline.derivative(j)(nodes).T / factorial(j) for j in range(_DEGREE)]
+    last = spline.derivative(_DEGREE)(np.minimum(nodes + 0.5, nodes[-1]))
+    return np.stack([*pieces, last.T / factorial(_DEGREE)])
