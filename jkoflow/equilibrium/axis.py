@@ -20,7 +20,8 @@ class Axis:
     """Points (k,) with log weights for ∫ f dx over R^dim, f a function of the coordinate.
 
     On the line the coordinate is x; for radial functions it is r, and the weights carry
-    |S^{d−1}| r^{d−1}. ``breaks`` are the ends of the panels.
+    |S^{d−1}| r^{d−1}. ``breaks`` are the ends of the panels; ``walls`` says that the ends of the
+    interval are walls, where a density need not vanish.
     """
 
     breaks: Array
@@ -28,6 +29,7 @@ class Axis:
     log_weights: Array
     radial: bool
     dim: int
+    walls: bool = False
 
     def log_integral(self, log_f: Array) -> float:
         """log ∫ exp(log f)."""
@@ -38,7 +40,9 @@ class Axis:
         return np.exp(log_density + self.log_weights)
 
 
-def make_axis(lower: float, upper: float, *, radial: bool = False, dim: int = 1) -> Axis:
+def make_axis(
+    lower: float, upper: float, *, radial: bool = False, dim: int = 1, walls: bool = False
+) -> Axis:
     """Composite Gauss–Legendre rule on [lower, upper]."""
     breaks = np.linspace(lower, upper, _PANELS + 1)
     t, g = np.polynomial.legendre.leggauss(_ORDER)
@@ -48,7 +52,7 @@ def make_axis(lower: float, upper: float, *, radial: bool = False, dim: int = 1)
     if radial:
         log_sphere = np.log(2.0) + 0.5 * dim * np.log(np.pi) - gammaln(0.5 * dim)
         log_weights = log_weights + log_sphere + (dim - 1) * np.log(points)
-    return Axis(breaks, points, log_weights, radial, dim)
+    return Axis(breaks, points, log_weights, radial, dim, walls)
 
 
 def fit_axis(
@@ -70,7 +74,7 @@ def fit_axis(
     InvalidProblem
         If the integrand does not decay, so that there is no Gibbs measure.
     """
-    axis = make_axis(lower, upper, radial=radial, dim=dim)
+    axis = make_axis(lower, upper, radial=radial, dim=dim, walls=fixed)
     if fixed:
         return axis
     for _ in range(60):

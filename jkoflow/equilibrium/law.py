@@ -19,32 +19,48 @@ def law_of_density(axis: Axis, log_density: Array, n: int) -> Cells:
     """
     panels = len(axis.breaks) - 1
     mass = axis.masses(log_density).reshape(panels, -1)
-    order = mass.shape[1]
-    fine = _finer_cumulated(axis, mass, order)
-    position, below, above = fine
+    position, below, above = _cumulated(axis, mass)
     keep = (below > 1e-300) & (above > 1e-300)
-    logit = np.log(below[keep]) - np.log(above[keep])
-    increasing = np.concatenate([[True], np.diff(logit) > 0])
-    table = PchipInterpolator(logit[increasing], position[keep][increasing], extrapolate=True)
-    low, high = logit[increasing][[0, -1]]
-
-    def ppf(s: Array) -> Array:
-        s = np.asarray(s, dtype=float)
-        with np.errstate(divide="ignore"):
-            level = np.log(s) - np.log1p(-s)
-        inside = np.asarray(table(np.clip(level, low, high)))
-        return np.where(s <= 0.0, -np.inf, np.where(s >= 1.0, np.inf, inside))
-
+    position, logit = position[keep], np.log(below[keep]) - np.log(above[keep])
+    rising = np.concatenate([[True], np.diff(logit) > 0])
+    ppf = _Quantile(axis, position[rising], logit[rising])
     if axis.radial:
         return Radial.from_ppf(ppf, axis.dim, n, grading="tails")
     return Quantiles.from_ppf(ppf, n, grading="tails")
 
 
-def _finer_cumulated(axis: Axis, mass: Array, order: int) -> tuple[Array, Array, Array]:
+class _Quantile:
+    """Levels → positions; power laws at ends where the density does not vanish."""
+
+    def __init__(self, axis: Axis, position: Array, logit: Array) -> None:
+        self.axis, self.ends = axis, position[[0, -1]]
+        self.logarithmic = axis.radial  # r is a power of the level near 0: smooth as log r
+        self.table = PchipInterpolator(logit, np.log(position) if axis.radial else position)
+        self.low, self.high = logit[[0, -1]]
+        self.power = axis.dim if axis.radial and axis.breaks[0] == 0.0 else 1
+
+    def __call__(self, s: Array) -> Array:
+        s = np.asarray(s, dtype=float)
+        with np.errstate(divide="ignore"):
+            level = np.log(s) - np.log1p(-s)
+        x = np.asarray(self.table(np.clip(level, self.low, self.high)))
+        x = np.exp(x) if self.logarithmic else x
+        below = np.exp(np.minimum(level - self.low, 0.0) / self.power)
+        above = np.exp(np.minimum(self.high - level, 0.0))
+        a, b = self.axis.breaks[[0, -1]]
+        x = np.where(level < self.low, a + (self.ends[0] - a) * below, x)
+        x = np.where(level > self.high, b - (b - self.ends[1]) * above, x)
+        wall = self.axis.walls or (self.axis.radial and self.axis.dim == 1)
+        x = np.where(s <= 0.0, a if wall else -np.inf, x)
+        return np.where(s >= 1.0, b if self.axis.walls else np.inf, x)
+
+
+def _cumulated(axis: Axis, mass: Array) -> tuple[Array, Array, Array]:
     """Positions with the mass below and above each, panel ends and points inside panels.
 
     Inside a panel the density is the polynomial through its Gauss points, integrated exactly.
     """
+    order = mass.shape[1]
     t, g = np.polynomial.legendre.leggauss(order)
     nodes = np.linspace(-1.0, 1.0, 9)[1:]
     vandermonde = np.polynomial.legendre.legvander(t, order - 1)

@@ -1,0 +1,210 @@
+"""QuantileNewton: optimality, closed forms, walls, crossing, and agreement of its two codes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import jkoflow as jf
+from jkoflow.status import InvalidFunctional, InvalidProblem, NotDefined, Status
+from jkoflow.steppers.edge_kernels import add_energy, exponent_of
+from jkoflow.steppers.quantile import Objective, QuantileNewton
+
+
+def one_step(F, mu, tau, stepper=None):
+    return (stepper or QuantileNewton()).step(F, mu, tau, {}, np.random.default_rng(0))
+
+
+def gaussian_step(std, tau, beta, a):
+    """Closed form of ALGORITHMS: entropy/β plus (a/2)x²."""
+    c = 1 + a * tau
+    return (std + np.sqrt(std**2 + 4 * c * tau / beta)) / (2 * c)
+
+
+def quartic():
+    return jf.Potential(
+        lambda x: (x[:, 0] ** 2 - 1) ** 2,
+        gradient=lambda x: 4 * x * (x**2 - 1),
+        hessian=lambda x: (12 * x**2 - 4)[:, :, None],
+    )
+
+
+FUNCTIONALS = {
+    "entropy": jf.Entropy(),
+    "porous medium": jf.PowerEnergy(3.0, 0.7),
+    "fast diffusion": jf.PowerEnergy(0.75) + jf.QuadraticPotential(0.5),
+    "free energy in a double well": quartic() + jf.Entropy() / 4.0,
+    "interaction": jf.Interaction(lambda z: np.cosh(z[:, 0]) - 1.0) + jf.Entropy() / 2.0,
+    "quadratic interaction": jf.QuadraticInteraction(1.7) + jf.Entropy() / 3.0,
+    "repulsion": jf.QuadraticInteraction(-0.4) + jf.QuadraticPotential(1.0) + jf.Entropy(),
+    "risk": jf.Risk(lambda th: np.tanh(np.outer([1.0, -0.5, 2.0], th[:, 0])), [0.5, 0.2, -1.0])
+    + jf.QuadraticPotential(0.1),
+    "free energy of a risk": jf.free_energy(
+        jf.Risk(lambda th: np.sin(np.outer([1.0, 2.0], th[:, 0]) + 0.3), [0.4, -0.3]), 0.2, 5.0
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONALS)
+@pytest.mark.parametrize("tau", [0.03, 0.4])
+def test_the_step_satisfies_its_optimality_condition(name, tau):
+    F, mu = FUNCTIONALS[name], jf.Quantiles.normal(0.3, 0.8, 120)
+    out = one_step(F, mu, tau)
+    assert out.status is Status.CONVERGED
+    moved = (out.measure.edges - mu.edges)[:, None]
+    residual = F.gradient(out.measure) + moved / tau
+    slope = np.sqrt(mu.weights @ moved[:, 0] ** 2) / tau
+    # gradients by differences are good to about 1e-9; the analytic ones reach the tolerance 1e-9
+    assert np.sqrt(mu.weights @ residual[:, 0] ** 2) < 1e-7 * (1 + slope)
+    assert F.value(out.measure) + 0.5 * out.distance_squared / tau <= F.value(mu)
+
+
+@pytest.mark.parametrize("name", FUNCTIONALS)
+def test_no_random_neighbour_is_better(name):
+    F, mu, tau = FUNCTIONALS[name], jf.Quantiles.normal(0.3, 0.8, 60), 0.1
+    best = one_step(F, mu, tau).measure
+    rng = np.random.default_rng(5)
+
+    def objective(nu):
+        return F.value(nu) + 0.5 / tau * mu.weights @ (nu.edges - mu.edges) ** 2
+
+    room = np.diff(best.edges).min()
+    for scale in (0.4, 0.04):
+        v = scale * room * rng.uniform(-1, 1, len(best.edges))
+        assert objective(best.with_edges(best.edges + v)) > objective(best)
+
+
+@pytest.mark.parametrize(("beta", "a", "tau", "std"), [(1, 0, 0.1, 0.5), (2.5, 1.3, 0.3, 1.4)])
+def test_gaussian_steps_at_second_order_in_n(beta, a, tau, std):
+    F = jf.Entropy() / beta + jf.QuadraticPotential(a)
+    errors = []
+    for n in (200, 400, 800):
+        mu = jf.Quantiles.normal(0.0, std, n)
+        got = np.sqrt(one_step(F, mu, tau).measure.cov()[0, 0])
+        errors.append(abs(got - gaussian_step(std, tau, beta, a)))
+    rates = np.log2(np.array(errors[:-1]) / errors[1:])
+    assert (np.abs(rates - 2.0) < 0.15).all()
+    assert errors[-1] < 15 * std / 800**2  # h²: the graded cells are a few σ/n wide
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3, 40])
+def test_radial_steps_follow_the_isotropic_gaussian(dim):
+    beta, a, tau, std = 3.0, 0.8, 0.15, 0.6
+    F = jf.Entropy() / beta + jf.QuadraticPotential(a)
+    errors = []
+    for n in (250, 500, 1000):
+        mu = jf.Radial.normal(std, dim, n)
+        out = one_step(F, mu, tau)
+        assert out.status is Status.CONVERGED
+        second = out.measure.integrate(lambda r: r[:, 0] ** 2) / dim
+        errors.append(abs(np.sqrt(second) - gaussian_step(std, tau, beta, a)))
+    assert errors[-1] < 3e-5
+    assert errors[0] / errors[-1] > 10.0  # second order would give 16
+
+
+@pytest.mark.parametrize("m", [1.0, 2.0, 3.5, 0.8])
+@pytest.mark.parametrize("dim", [0, 1, 2, 40])
+def test_compiled_and_numpy_energies_agree(m, dim):
+    f = jf.Entropy() if m == 1 else jf.PowerEnergy(m, 1.3)
+    mu = jf.Quantiles.normal(0.2, 0.7, 50) if dim == 0 else jf.Radial.normal(0.7, dim, 50)
+    x = np.array(mu.edges)
+    reference = f.on_edges(mu)
+    g, diagonal, off = np.zeros(51), np.zeros(51), np.zeros(50)
+    exponent, coefficient = exponent_of(f)
+    value = add_energy(mu, x, exponent, coefficient, g, diagonal, off)
+    assert value == pytest.approx(reference.value, rel=1e-12)
+    for got, expected in [
+        (g, reference.gradient), (diagonal, reference.diagonal), (off, reference.off_diagonal)
+    ]:  # fmt: skip
+        # differences of pressures over thin cells: relative to the largest entry
+        np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-12 * np.abs(expected).max())
+
+
+def test_an_unknown_internal_energy_takes_the_numpy_path():
+    class Doubled(jf.Entropy):
+        def energy_per_mass(self, log_density):
+            return 2.0 * log_density, 2.0, 0.0
+
+    mu = jf.Quantiles.normal(0.0, 0.5, 80)
+    same = one_step(Doubled(), mu, 0.1).measure.edges
+    np.testing.assert_allclose(same, one_step(2.0 * jf.Entropy(), mu, 0.1).measure.edges, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", FUNCTIONALS)
+def test_hessian_of_the_objective_by_differences(name):
+    mu = jf.Quantiles.normal(0.3, 0.8, 20, "uniform")
+    objective = Objective(FUNCTIONALS[name], mu, 0.2)
+    x = mu.edges + 0.02 * np.sin(np.arange(21.0))
+    at, rng = objective.expand(x), np.random.default_rng(1)
+    v, h = rng.normal(size=21), 1e-6
+    diagonal = at.diagonal + (0.0 if at.blocks is None else at.blocks)
+    product = diagonal * v
+    product[:-1] += at.off_diagonal * v[1:]
+    product[1:] += at.off_diagonal * v[:-1]
+    for part in at.parts:
+        product += part.apply(v[:, None])[:, 0]
+    difference = (objective.expand(x + h * v).gradient - objective.expand(x - h * v).gradient) / 2
+    # central differences at h = 1e-6: h² and rounding/h both near 1e-9 of the largest entry
+    np.testing.assert_allclose(product, difference / h, atol=3e-6 * np.abs(product).max())
+
+
+def test_fixed_ends_stay_and_the_heat_flow_becomes_uniform():
+    mu = jf.Quantiles.from_ppf(lambda s: s**2, 100)
+    stepper = QuantileNewton(ends="fixed")
+    run = jf.flow(jf.Problem(jf.Entropy(), mu, 0.5, 20), stepper)
+    assert run.final.edges[0] == 0.0
+    assert run.final.edges[-1] == 1.0
+    np.testing.assert_allclose(np.diff(run.final.edges), 0.01, rtol=1e-6)
+    assert run[1].witness.arrays["fixed"].tolist() == [True, True]
+
+
+def test_heat_between_walls_decays_like_the_first_cosine():
+    """∂_t ρ = Δρ on [0, 1]: the amplitude of cos πx falls by 1/(1 + π²τ) a step, to first order."""
+    amplitude, tau, n = 1e-3, 0.02, 400
+    x = np.linspace(0, 1, n + 1)
+    mass = np.diff(x + amplitude * np.sin(np.pi * x) / np.pi)
+    mu = jf.Quantiles(x, mass / mass.sum())
+    run = jf.flow(jf.Problem(jf.Entropy(), mu, tau, 5), QuantileNewton(ends="fixed"))
+    modes = [2 * m.integrate(lambda p: np.cos(np.pi * p[:, 0])) for m in run.measures]
+    # relative error: amplitude (nonlinearity) and h² = 6e-6 (discretisation)
+    np.testing.assert_allclose(np.divide(modes[1:], modes[:-1]), 1 / (1 + np.pi**2 * tau), rtol=2e-3)
+
+
+def test_pure_transport_keeps_order_and_solves_the_resolvent():
+    mu = jf.Quantiles.normal(0.0, 1.0, 50)
+    out = one_step(jf.QuadraticPotential(2.0, center=[1.0]), mu, 0.3)
+    np.testing.assert_allclose(out.measure.edges, (mu.edges + 0.6) / 1.6, atol=1e-12)
+
+
+def test_a_large_step_in_a_double_well_keeps_the_order_and_the_descent():
+    mu = jf.Quantiles.normal(0.0, 1.0, 40)
+    F = quartic()  # −V'' reaches 4, so 1/τ = 0.5 is far below it
+    out = one_step(F, mu, 2.0)
+    assert (np.diff(out.measure.edges) >= 0).all()
+    assert F.value(out.measure) + out.distance_squared / 4.0 < F.value(mu)
+
+
+def test_warm_start_changes_work_and_not_the_answer():
+    F, mu = jf.Entropy() + jf.QuadraticPotential(1.0), jf.Quantiles.normal(0.0, 0.4, 300)
+    stepper, rng = QuantileNewton(), np.random.default_rng(0)
+    first = stepper.step(F, mu, 0.05, {}, rng)
+    warm = stepper.step(F, first.measure, 0.05, first.state, rng)
+    cold = stepper.step(F, first.measure, 0.05, {}, rng)
+    np.testing.assert_allclose(warm.measure.edges, cold.measure.edges, atol=1e-9)
+
+
+def test_a_functional_that_turns_nan_is_a_typed_error_and_keeps_the_steps():
+    F = jf.functional(lambda x, w: float(w @ np.sqrt(2.0 - x[:, 0])))
+    mu = jf.Quantiles.normal(0.0, 0.3, 30)  # pushed to the right, past 2, where F is NaN
+    with np.errstate(invalid="ignore"), pytest.raises(InvalidFunctional) as caught:
+        jf.flow(jf.Problem(F, mu, 0.05, 400))
+    assert 0 < len(caught.value.trajectory) < 400
+
+
+def test_wrong_options_and_wrong_measures():
+    with pytest.raises(InvalidProblem, match="ends"):
+        QuantileNewton(ends="periodic")
+    with pytest.raises(InvalidProblem, match="tolerance"):
+        QuantileNewton(tolerance=0.0)
+    with pytest.raises(NotDefined, match="QuantileNewton"):
+        one_step(jf.QuadraticPotential(1.0), jf.Particles([[0.0]]), 0.1)
