@@ -25,7 +25,7 @@ def number(value: Any) -> str:
 
 
 def findings_text(report: Any, *, everything: bool = False) -> str:
-    """The findings, the worst first, then what they rest on, then the verdict.
+    """The findings, the worst first, then what they rest on.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def findings_text(report: Any, *, everything: bool = False) -> str:
         lines += ["", "This rests on:", *(f"  - {assumption}" for assumption in report.assumptions)]
     if not findings:
         lines.append("There are no findings, so nothing is decided.")
-    return "\n".join([*lines, "", report.verdict.name])
+    return "\n".join(lines)
 
 
 def as_json(report: Any) -> dict[str, Any]:

@@ -1,0 +1,227 @@
+"""The command line: demo, run, check, report, list.
+
+Nothing but click is imported until a command runs, so that ``jkoflow --help`` is quick. Exit
+codes are in `Exit`; `main` is the only place where a code is decided for an error.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import traceback
+from collections.abc import Sequence
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+import click
+
+from . import __version__
+from .status import JkoflowError, StepFailed
+
+
+class Exit(IntEnum):
+    """Exit codes. A usage error has its own, so that no script takes it for UNDECIDED."""
+
+    ACCEPTED = 0
+    REJECTED = 1
+    UNDECIDED = 2
+    UNREADABLE = 3
+    INTERNAL = 4
+    USAGE = 64
+    INTERRUPTED = 130
+
+
+_COLOURS = {"ACCEPTED": "green", "REJECTED": "red", "UNDECIDED": "yellow"}
+_HELP: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+@click.group(context_settings=_HELP)
+@click.version_option(__version__, "--version", message="jkoflow %(version)s")
+def cli() -> None:
+    """Gradient flows of probability measures by the JKO scheme, and their judge.
+
+    Exit codes: 0 accepted (or done), 1 rejected (or a step failed), 2 undecided, 3 unreadable
+    or invalid input, 4 internal error, 64 wrong usage, 130 interrupted.
+    """
+
+
+@cli.command()
+@click.argument("name", default="radial", metavar="[NAME]")
+@click.option("--out", type=click.Path(file_okay=False), help="Folder [jkoflow-demo/NAME].")
+@click.option("--quick", is_flag=True, help="Smaller sizes: for a look, not for figures.")
+@click.option("--list", "show", is_flag=True, help="Say which demos there are, and stop.")
+def demo(name: str, out: str | None, quick: bool, show: bool) -> int:
+    """Run a demo, judge it, and say where its figure and report are.
+
+    Without NAME: SGD on a two-layer network against the JKO flow of its risk and free energy.
+    """
+    from .demos.registry import DEMOS
+
+    if show:
+        for entry in DEMOS.values():
+            click.echo(f"{entry.name:<12} about {entry.seconds:g} s  {entry.title}")
+        return Exit.ACCEPTED
+    if name not in DEMOS:
+        raise click.UsageError(f"there is no demo {name!r}: choose from {', '.join(DEMOS)}")
+    chosen = DEMOS[name]
+    folder = Path(out or Path("jkoflow-demo") / name)
+    folder.mkdir(parents=True, exist_ok=True)
+    click.echo(f"{chosen.title} (about {chosen.seconds:g} s)")
+    result = chosen.run(folder, quick, click.echo)
+    click.echo()
+    _say_findings(result.report)
+    for file in result.files:
+        click.echo(f"wrote {file}")
+    return _say_verdict(result.report)
+
+
+@cli.command()
+@click.argument("problem", metavar="PROBLEM.py")
+@click.option("--store", required=True, help="Folder that the steps are kept in.")
+@click.option("--resume", is_flag=True, help="Go on with the run that the folder holds.")
+@click.option("--max-steps", type=click.IntRange(min=1), help="Stop after so many steps.")
+@click.option("--progress/--no-progress", default=None, help="Show a bar [on a terminal].")
+def run(
+    problem: str, store: str, resume: bool, max_steps: int | None, progress: bool | None
+) -> int:
+    """Run the problem that PROBLEM.py defines, keeping every step.
+
+    The file defines `problem`, a jkoflow.Problem, and, if it likes, `stepper`.
+    """
+    from .cli_files import holds_steps, read_problem
+    from .flows.driver import flow
+    from .status import Status, StoreError
+
+    if holds_steps(store) and not resume:
+        raise StoreError(f"{store} is not empty: add --resume to go on, or name another folder")
+    question = read_problem(problem)
+    bar = sys.stderr.isatty() if progress is None else progress
+    answer = flow(
+        question.problem, question.stepper, store=store, max_steps=max_steps, progress=bar
+    )
+    click.echo(
+        f"{len(answer)} of {question.problem.steps} steps, T = {answer.times[-1]:.6g}, "
+        f"F = {answer.energies[-1]:.9g}: {answer.status}"
+    )
+    if len(answer) < question.problem.steps:
+        click.echo(f"to go on: jkoflow run {problem} --store {store} --resume")
+    else:
+        click.echo(f"to judge: jkoflow check {problem} {store}")
+    return Exit.INTERRUPTED if answer.status is Status.INTERRUPTED else Exit.ACCEPTED
+
+
+@cli.command()
+@click.argument("problem", metavar="PROBLEM.py")
+@click.argument("directory", metavar="DIR")
+@click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON.")
+@click.option("--html", type=click.Path(dir_okay=False), help="Write a page with it, too.")
+def check(problem: str, directory: str, as_json: bool, html: str | None) -> int:
+    """Judge the run in DIR against the problem that PROBLEM.py defines.
+
+    Exit code: 0 accepted, 1 rejected, 2 undecided, 3 unreadable, 4 internal error.
+    """
+    from .check import check_run
+    from .cli_files import existing, read_problem
+
+    question = read_problem(problem)
+    found = check_run(question.problem, existing(directory))
+    if html:
+        _write_page(html, directory, question.problem, found)
+    if as_json:
+        import json
+
+        from .report.text import as_json as values
+
+        click.echo(json.dumps(values(found), ensure_ascii=False, indent=2))
+        return int(found.exit_code)
+    _say_findings(found)
+    return _say_verdict(found)
+
+
+@cli.command()
+@click.argument("directory", metavar="DIR")
+@click.option("--problem", metavar="PROBLEM.py", help="Judge against the problem of this file.")
+@click.option("--out", type=click.Path(dir_okay=False), help="File [DIR/report.html].")
+def report(directory: str, problem: str | None, out: str | None) -> int:
+    """Write one HTML page about the run in DIR, with figures and findings inside.
+
+    Without --problem there is no question to judge the run against, and the page says so. The
+    exit code tells whether the page was written, not what it says; `check` tells that.
+    """
+    from .check import check_run
+    from .cli_files import existing, read_problem
+
+    folder = existing(directory)
+    question = read_problem(problem).problem if problem else None
+    found = check_run(question, folder) if question else None
+    page = _write_page(out or str(folder / "report.html"), directory, question, found)
+    click.echo(f"wrote {page}: {found.verdict.name if found else 'not judged'}")
+    return Exit.ACCEPTED
+
+
+@cli.command("list")
+def list_() -> int:
+    """List the demos, steppers, measures and functionals."""
+    import shutil
+
+    from .cli_catalogue import entries, table
+
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 200
+    click.echo(table(list(entries()), width))
+    return Exit.ACCEPTED
+
+
+def _write_page(path: str, directory: str, problem: Any, found: Any) -> Path:
+    from .report.run_page import write_run_page
+
+    return write_run_page(path, directory, problem=problem, report=found)
+
+
+def _say_findings(found: Any) -> None:
+    from .report.text import findings_text
+
+    click.echo(findings_text(found))
+
+
+def _say_verdict(found: Any) -> int:
+    """The last line and the exit code, both from the report's one verdict."""
+    name = found.verdict.name
+    click.secho(name, fg=_COLOURS.get(name), bold=True)
+    return int(found.exit_code)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point: run a command and leave with its exit code."""
+    sys.exit(_guarded(arguments))
+
+
+def _guarded(arguments: Sequence[str] | None) -> int:
+    try:
+        code = cli.main(arguments, prog_name="jkoflow", standalone_mode=False)
+        sys.stdout.flush()
+        return int(code or 0)
+    except click.UsageError as error:
+        error.show()
+        return Exit.USAGE
+    except click.Abort:
+        click.echo("interrupted", err=True)
+        return Exit.INTERRUPTED
+    except StepFailed as error:
+        click.echo(f"jkoflow: {error}", err=True)
+        return Exit.REJECTED
+    except (JkoflowError, click.ClickException) as error:
+        click.echo(f"jkoflow: {error}", err=True)
+        return Exit.UNREADABLE
+    except (Exception, SystemExit) as error:
+        if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
+            sys.stdout = io.StringIO()  # the reader left; leaving must not try to flush again
+            return Exit.INTERNAL  # the verdict was not delivered
+        # SystemExit too: a functional that calls sys.exit(0) must not look like ACCEPTED.
+        click.echo(f"jkoflow: internal error: {error!r}", err=True)
+        traceback.print_exc()
+        return Exit.INTERNAL
+
+
+if __name__ == "__main__":
+    main()
