@@ -40,11 +40,32 @@ class Axis:
         return np.exp(log_density + self.log_weights)
 
 
+    def covers(self, other: Axis) -> bool:
+        """Whether the other's interval lies inside this one's, up to a panel."""
+        slack = self.breaks[1] - self.breaks[0]
+        left = self.breaks[0] <= other.breaks[0] + slack
+        return bool(left and other.breaks[-1] <= self.breaks[-1] + slack)
+
+    def hull(self, other: Axis) -> Axis:
+        """An axis over both intervals, as fine as the finer of the two."""
+        lower = min(self.breaks[0], other.breaks[0])
+        upper = max(self.breaks[-1], other.breaks[-1])
+        finest = min(self.breaks[1] - self.breaks[0], other.breaks[1] - other.breaks[0])
+        panels = int(np.clip(np.ceil((upper - lower) / finest), _PANELS, 20 * _PANELS))
+        return make_axis(lower, upper, radial=self.radial, dim=self.dim, panels=panels)
+
+
 def make_axis(
-    lower: float, upper: float, *, radial: bool = False, dim: int = 1, walls: bool = False
+    lower: float,
+    upper: float,
+    *,
+    radial: bool = False,
+    dim: int = 1,
+    walls: bool = False,
+    panels: int = _PANELS,
 ) -> Axis:
     """Composite Gauss–Legendre rule on [lower, upper]."""
-    breaks = np.linspace(lower, upper, _PANELS + 1)
+    breaks = np.linspace(lower, upper, panels + 1)
     t, g = np.polynomial.legendre.leggauss(_ORDER)
     half = 0.5 * np.diff(breaks)
     points = (0.5 * (breaks[:-1] + breaks[1:])[:, None] + half[:, None] * t).ravel()

@@ -74,15 +74,24 @@ def maximise_dual(
     tolerance: float,
     max_iterations: int,
 ) -> Found:
-    """Damped Newton in the q residuals, on an axis that is refitted to the density found."""
+    """Damped Newton in the q residuals, on an axis that holds the density found.
+
+    The axis starts where e = 0 puts the mass and grows while the density found has mass beyond.
+    """
     targets = np.concatenate([np.zeros(0), *(risk.targets for _, risk in risks)])
     e, iterations = np.zeros_like(targets), 0
-    for _ in range(3):
-        dual = Dual(linear, risks, beta, make_axis(_exponent(linear, risks, beta, e)))
+    axis = make_axis(_exponent(linear, risks, beta, e))
+    for _ in range(20):
+        dual = Dual(linear, risks, beta, axis)
         e, gap, used, status = _ascend(dual, e, tolerance, max_iterations)
         iterations += used
-        if used == 0:
-            break
+        fitted = make_axis(_exponent(linear, risks, beta, e))
+        if axis.covers(fitted):
+            if used == 0 or axis.walls or fitted.covers(axis):
+                break
+            axis = fitted  # only now shrink: an axis that cuts mass off gives a wrong e
+        else:
+            axis = axis.hull(fitted)
     return Found(dual.axis, dual.log_density(e)[0], gap, iterations, status)
 
 

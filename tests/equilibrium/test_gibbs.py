@@ -72,6 +72,17 @@ def test_uniqueness_from_several_starts():
     assert np.ptp(values) < 1e-12
 
 
+def test_mass_that_moves_far_from_where_it_starts_is_found():
+    """With e = 0 the mass sits at the ring |θ|² = d/(λβ); the risk moves it well beyond."""
+    R = jf.networks.radial_risk(jf.networks.GaussianClasses.std(40, 0.8), jf.networks.truncated_relu)
+    F = jf.free_energy(R, lam=0.01, beta=1000.0)
+    star = solve_gibbs(F, jf.Radial.normal(0.1, 40, 50))
+    assert star.gap < 1e-12
+    # any law bounds F* from above: the flow's, after a while, certainly does
+    run = jf.flow(jf.Problem(F, jf.Radial.normal(0.5, 40, 400), 0.2, 60))
+    assert star.free_energy < run.energies[-1]
+
+
 def test_no_other_law_has_less_free_energy():
     F = jf.free_energy(tanh_risk(3, 4), lam=0.3, beta=5.0)
     star = solve_gibbs(F, jf.Quantiles.normal(0, 1, 9))
