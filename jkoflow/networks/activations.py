@@ -195,7 +195,9 @@ def _softplus_curvature(t: Array) -> Array:
 
 # The rise u³(10 − 15u + 6u²) of the smoothed truncated ReLU happens for |t − 1| < 15/16: then its
 # steepest slope, 10·(15/8)/(15/8), is the slope of the truncated ReLU itself.
-_START, _WIDTH, _LOW, _RISE = 1 / 16, 15 / 8, -2.5, 10.0
+SMOOTH_STEP = (1 / 16, 15 / 8, -2.5, 10.0)
+"""Start, width, lower limit and height of the rise of `smooth_truncated_relu`."""
+_START, _WIDTH, _LOW, _RISE = SMOOTH_STEP
 
 
 def _smooth_step(t: Array) -> Array:

@@ -1,0 +1,326 @@
+"""Stochastic gradient descent on a two-layer network, one pass or noisy, on the flow's clock."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from ..measures.base import Array, Measure, finite_array
+from ..measures.particles import Particles
+from ..networks.populations import Population
+from ..networks.units import Unit
+from ..status import InvalidMeasure, InvalidProblem, Status, StepFailed
+from .sgd_data import Piece, Stream
+from .sgd_record import Recorder, Recording, as_recording
+from .sgd_schedule import NOISE, Schedule, StepSizes, jko_time
+
+if TYPE_CHECKING:
+    from .sgd_engines import Engine
+
+
+@dataclass(frozen=True)
+class SGDRun:
+    """What `sgd` returns.
+
+    ``theta`` (N, D) are the particles after ``steps`` steps, the last ones known to be finite.
+    ``times`` are the recorded SGD times t = kε, and ``jko_times`` the same on the flow's clock,
+    T(t) = 2∫₀ᵗ ξ. ``statistics[name]`` has a row for each recorded time, and so has
+    ``snapshots``, where particles were asked for.
+    """
+
+    theta: Array = field(repr=False)
+    steps: int
+    epsilon: float
+    xi: Schedule = field(repr=False)
+    times: Array = field(repr=False)
+    statistics: dict[str, Array] = field(repr=False)
+    snapshots: list[Particles] = field(repr=False)
+    status: Status
+
+    @property
+    def measure(self) -> Particles:
+        """The empirical measure of the final particles."""
+        return Particles(self.theta)
+
+    @property
+    def time(self) -> float:
+        """SGD time t = kε after the last step."""
+        return self.steps * self.epsilon
+
+    @property
+    def jko_times(self) -> Array:
+        """T(t) = 2∫₀ᵗ ξ at the recorded times."""
+        return np.array([jko_time(self.xi, float(t)) for t in self.times])
+
+    @property
+    def jko_time(self) -> float:
+        """T(t) = 2∫₀ᵗ ξ after the last step."""
+        return jko_time(self.xi, self.time)
+
+
+def sgd(
+    unit: Unit,
+    population: Population,
+    theta0: ArrayLike | Measure,
+    *,
+    steps: int,
+    epsilon: float,
+    xi: Schedule = 1.0,
+    lam: float = 0.0,
+    beta: float = math.inf,
+    batch: int = 1,
+    rng: Any = None,
+    record: Recording | ArrayLike | None = None,
+    dtype: DTypeLike = np.float64,
+    noise: str = "default",
+    threads: int | None = None,
+    progress: bool = False,
+    throw: bool = True,
+) -> SGDRun:
+    """SGD on the square loss of ŷ(x;θ) = (1/N) Σ σ*(x;θ_i), regularised and noisy if asked.
+
+    For each sample (or batch, whose gradients are averaged), with s_k = ε ξ(kε),
+
+        θ_i ← (1 − 2λs_k) θ_i + 2s_k (y_k − ŷ_k) ∇_θσ*(x_k; θ_i) + √(4s_k/β) g,   g ~ N(0, I).
+
+    As N → ∞ and ε → 0 the law of θ follows the W2 gradient flow of ½R + (λ/2)∫|θ|² + H/β in the
+    JKO time T = 2∫ξ.
+
+    Parameters
+    ----------
+    unit : Unit
+        Simple and scaled units with this library's activations are compiled; any other goes
+        through its ``value`` and ``vjp``.
+    population : Population
+        Has ``sample(n, rng) -> (x, y)``.
+    theta0 : array_like, shape (N, D), or Particles
+    steps, epsilon : int, float
+    xi : float or callable
+        ξ(t), at the SGD time t = kε. Where ξ(0) is infinite, s_0 = ∫₀^ε ξ.
+    lam, beta : float
+        λ ≥ 0 and inverse temperature β > 0; β = ∞ means no noise.
+    batch : int
+        Samples a step. The samples stay in memory for a step: N·batch numbers.
+    rng : seed or Generator
+        Data and noise come from two spawned children, so that the same seed gives the same
+        samples with and without noise. What is recorded does not change the numbers drawn.
+    record : array_like or Recording, optional
+        SGD times, or a `Recording` of times, statistics and snapshots.
+    dtype : float64 or float32
+    noise : {"default", "literature", "slides"}
+        Variance 4s/β, 2s/β or s/β. Only the first samples exp(−βΨ_λ); the others sample
+        exp(−2βΨ_λ) and exp(−4βΨ_λ) and exist to reproduce what was printed elsewhere.
+    threads : int, optional
+        For batches; by default one, or all that numba uses if a step is large. The result does
+        not depend on it.
+    progress : bool
+    throw : bool
+        Whether divergence raises, or is only told by the status.
+
+    Returns
+    -------
+    SGDRun
+        After Ctrl-C too, with status INTERRUPTED and what there is.
+
+    Raises
+    ------
+    InvalidProblem
+        For arguments that make no sense; each message says which.
+    InvalidMeasure
+        If theta0 is not a finite array of particles with equal weights.
+    StepFailed
+        If θ becomes infinite or NaN; its ``trajectory`` is the run up to the last finite θ.
+
+    Notes
+    -----
+    Mei, Montanari, Nguyen, A mean field view of the landscape of two-layer neural networks (2018).
+
+    Examples
+    --------
+    >>> from jkoflow.networks.activations import truncated_relu
+    >>> from jkoflow.networks.populations import GaussianClasses
+    >>> from jkoflow.networks.units import SimpleUnit
+    >>> theta0 = 0.2 * np.random.default_rng(1).standard_normal((50, 10))
+    >>> run = sgd(SimpleUnit(truncated_relu), GaussianClasses.std(10, 0.8), theta0,
+    ...           steps=2000, epsilon=1e-4, rng=0, record=[0.0, 0.1, 0.2])
+    >>> run.jko_times, run.statistics["radii"].shape, run.status.name
+    (array([0. , 0.2, 0.4]), (3, 50), 'COMPLETE')
+    """
+    sizes = StepSizes(epsilon, xi)
+    theta = _particles(theta0, dtype)
+    steps, batch = _integer(steps, "steps", 0), _integer(batch, "batch", 1)
+    if threads is not None:
+        threads = _integer(threads, "threads", 1)
+    force = _Force(lam, beta, noise, theta)
+    if not isinstance(unit, Unit):
+        raise InvalidProblem(
+            f"unit must be a jkoflow.networks unit, not {type(unit).__name__}: subclass "
+            "jkoflow.networks.Unit and define value and vjp"
+        )
+    data_rng, noise_rng = np.random.default_rng(rng).spawn(2)
+    stream = Stream(population, sizes, batch, theta.shape[1], steps, data_rng, theta.dtype)
+    recorder = Recorder(as_recording(record), sizes.epsilon, steps)
+    engine = _checked_engine(unit, population, theta, batch, threads)
+    done, status = _run(engine, stream, force, noise_rng, recorder, steps, progress)
+    run = SGDRun(
+        engine.theta, done, sizes.epsilon, xi, sizes.epsilon * recorder.due[: recorder.count],
+        recorder.statistics(), recorder.snapshots, status,
+    )  # fmt: skip
+    if throw and not status.ok and status is not Status.INTERRUPTED:
+        raise StepFailed(
+            f"SGD diverged after step {done} of {steps} ({status}): take a smaller epsilon "
+            f"(now {epsilon:g}); the run so far is in this error's trajectory",
+            run,
+        )
+    return run
+
+
+def _run(
+    engine: Engine,
+    stream: Stream,
+    force: _Force,
+    rng: np.random.Generator,
+    recorder: Recorder,
+    steps: int,
+    progress: bool,
+) -> tuple[int, Status]:
+    """The loop: steps taken and how it ended; the engine is left with the last finite θ."""
+    done, most = 0, force.steps_at_once(stream.batch)
+    with _deferred_interrupt() as interrupted, _bar(steps, progress) as bar:
+        try:
+            while True:
+                if recorder.next_due(-1) == done:
+                    recorder.record(engine.theta)
+                if done >= steps or interrupted():
+                    break
+                target = min(recorder.next_due(steps), steps, done + most)
+                piece, before = stream.take(target - done), engine.save()
+                force.run(engine, piece, rng)
+                if not engine.finite():
+                    engine.restore(before)
+                    return done, Status.NON_FINITE
+                done += len(piece.s)
+                bar(len(piece.s))
+        except KeyboardInterrupt:
+            return done, Status.INTERRUPTED
+    return done, Status.COMPLETE if done >= steps else Status.INTERRUPTED
+
+
+class _Force:
+    """Regularisation and noise."""
+
+    def __init__(self, lam: float, beta: float, noise: str, theta: Array) -> None:
+        if not (np.isscalar(lam) and np.isrealobj(lam) and math.isfinite(lam) and lam >= 0):
+            raise InvalidProblem(f"lam must be finite and not negative, but is {lam!r}")
+        if not (np.isscalar(beta) and np.isrealobj(beta) and beta > 0):
+            raise InvalidProblem(f"beta must be positive (inf for no noise), but is {beta!r}")
+        if noise not in NOISE:
+            raise InvalidProblem(f"noise must be one of {sorted(NOISE)}, but is {noise!r}")
+        self.lam, self.beta, self.factor = float(lam), float(beta), NOISE[noise]
+        self.shape, self.dtype = theta.shape[::-1], theta.dtype
+
+    def steps_at_once(self, batch: int) -> int:
+        """Steps between two looks at Ctrl-C: some tenths of a second."""
+        return max(1, 5 * 10**9 // (batch * math.prod(self.shape)))
+
+    def run(self, engine: Engine, piece: Piece, rng: np.random.Generator) -> None:
+        """Take the steps of ``piece``; with noise, a megabyte of it at a time."""
+        from .sgd_engines import Forcing
+
+        decay = (2 * self.lam * piece.s).astype(self.dtype)
+        amplitude = np.sqrt(self.factor * piece.s / self.beta).astype(self.dtype)
+        k = len(piece.s)
+        if math.isinf(self.beta):
+            engine.run(piece, Forcing(decay, amplitude, np.empty((0, *self.shape), self.dtype)))
+            return
+        batch, once = len(piece.y) // k, max(1, 2**18 // math.prod(self.shape))
+        for i in range(0, k, once):
+            now, rows = slice(i, i + once), slice(i * batch, (i + once) * batch)
+            part = Piece(piece.x[rows], piece.y[rows], piece.s[now])
+            z = rng.standard_normal((len(part.s), *self.shape), dtype=self.dtype.type)
+            engine.run(part, Forcing(decay[now], amplitude[now], z))
+
+
+def _particles(theta0: ArrayLike | Measure, dtype: DTypeLike) -> Array:
+    """θ (N, D) in the working precision."""
+    kind = np.dtype(dtype)
+    if kind not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise InvalidProblem(f"dtype must be float64 or float32, not {kind}")
+    if isinstance(theta0, Measure):
+        if not isinstance(theta0, Particles):
+            raise InvalidMeasure(
+                f"theta0 must be particles, not {type(theta0).__name__}: draw samples from it"
+            )
+        if np.ptp(theta0.weights) > 1e-12 / len(theta0.weights):
+            raise InvalidMeasure("theta0 must have equal weights: every unit counts 1/N")
+        theta0 = theta0.points
+    theta = finite_array(theta0, "theta0")
+    if theta.ndim != 2 or theta.size == 0:
+        raise InvalidMeasure(f"theta0 must have shape (N, D) with N, D ≥ 1, not {theta.shape}")
+    return np.array(theta, dtype=kind, order="C")
+
+
+def _checked_engine(
+    unit: Unit, population: Population, theta: Array, batch: int, threads: int | None
+) -> Engine:
+    """The engine, once unit and θ are known to fit the data."""
+    from .sgd_engines import choose_engine
+
+    width = getattr(population, "dim", None)
+    needed = unit.dim(width) if isinstance(width, int) else None
+    if needed is not None and needed != theta.shape[1]:
+        raise InvalidProblem(
+            f"{type(unit).__name__} has {needed} parameters for inputs in R^{width}, but theta0 "
+            f"has shape {theta.shape}"
+        )
+    return choose_engine(unit, theta, batch, threads)
+
+
+def _integer(value: Any, name: str, least: int) -> int:
+    whole = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    if not whole or value != value or math.isinf(value) or int(value) != value or value < least:
+        raise InvalidProblem(f"{name} must be an integer ≥ {least}, but is {value!r}")
+    return int(value)
+
+
+@contextmanager
+def _deferred_interrupt() -> Iterator[Any]:
+    """Within, Ctrl-C raises a flag, so that no step is cut in half; a second one interrupts."""
+    flag = threading.Event()
+
+    def handler(signum: int, frame: Any) -> None:
+        if flag.is_set():
+            raise KeyboardInterrupt
+        flag.set()
+
+    ours = (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )
+    if ours:
+        signal.signal(signal.SIGINT, handler)
+    try:
+        yield flag.is_set
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextmanager
+def _bar(steps: int, show: bool) -> Iterator[Any]:
+    """A progress bar's update function, or one that does nothing."""
+    if not show:
+        yield lambda k: None
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=steps, unit="step", unit_scale=True) as bar:
+        yield bar.update

@@ -1,0 +1,96 @@
+"""The stream of samples: drawn in chunks of fixed size, so that it depends on the seed alone."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from ..measures.base import Array
+from ..networks.populations import Population
+from ..status import InvalidProblem
+from .sgd_schedule import StepSizes
+
+_NUMBERS = 2**17
+"""Size of a chunk: large enough to hide the cost of a call, small enough for the cache."""
+
+
+class Piece(NamedTuple):
+    """Data of k consecutive steps: x (k·batch, d), y (k·batch,) and the step sizes s (k,)."""
+
+    x: Array
+    y: Array
+    s: Array
+
+
+class Stream:
+    """Samples and step sizes for the steps 0, 1, …
+
+    Chunk boundaries depend on the batch and the number of parameters only; hence which numbers
+    step k sees does not depend on where a run is stopped to be recorded.
+    """
+
+    def __init__(
+        self,
+        population: Population,
+        sizes: StepSizes,
+        batch: int,
+        parameters: int,
+        steps: int,
+        rng: np.random.Generator,
+        dtype: DTypeLike,
+    ) -> None:
+        if not hasattr(population, "sample"):
+            raise InvalidProblem(
+                f"population must have sample(n, rng) -> (x, y), which "
+                f"{type(population).__name__} has not: for given rows, use EmpiricalData(x, y)"
+            )
+        self._population, self._sizes = population, sizes
+        self.batch, self._rng, self._dtype = batch, rng, np.dtype(dtype)
+        rows = min(max(_NUMBERS // parameters, 256), 4096)
+        self._chunk = max(1, rows // batch)
+        if getattr(population, "one_pass_size", None) is not None:
+            self._chunk = max(steps, 1)
+        self._takes_dtype = "dtype" in inspect.signature(population.sample).parameters
+        self._width: int | None = None
+        self._piece = Piece(np.empty((0, 0)), np.empty(0), np.empty(0))
+        self._drawn = self._used = 0
+
+    def take(self, most: int) -> Piece:
+        """The data of the next steps: at least one, at most ``most``."""
+        if self._used == self._drawn:
+            self._draw()
+        i = self._used - (self._drawn - self._chunk)
+        k = min(most, self._chunk - i)
+        self._used += k
+        rows = slice(i * self.batch, (i + k) * self.batch)
+        return Piece(self._piece.x[rows], self._piece.y[rows], self._piece.s[i : i + k])
+
+    def _draw(self) -> None:
+        n = self._chunk * self.batch
+        more: dict[str, Any] = {"dtype": self._dtype} if self._takes_dtype else {}
+        x, y = self._population.sample(n, self._rng, **more)
+        s = self._sizes.between(self._drawn, self._drawn + self._chunk)
+        self._piece = Piece(*self._checked(x, y, n), s)
+        self._drawn += self._chunk
+
+    def _checked(self, x: Any, y: Any, n: int) -> tuple[Array, Array]:
+        x, y = np.asarray(x), np.asarray(y)
+        name = type(self._population).__name__
+        if x.ndim != 2 or len(x) != n or y.shape != (n,):
+            raise InvalidProblem(
+                f"{name}.sample({n}, rng) must give x of shape ({n}, d) and y of shape ({n},), "
+                f"but gave {x.shape} and {y.shape}"
+            )
+        if self._width not in (None, x.shape[1]):
+            raise InvalidProblem(f"{name}.sample gave inputs of changing dimension")
+        self._width = x.shape[1]
+        if np.iscomplexobj(x) or np.iscomplexobj(y):
+            raise InvalidProblem(f"{name}.sample gave complex data")
+        x = np.ascontiguousarray(x, dtype=self._dtype)
+        y = np.ascontiguousarray(y, dtype=self._dtype)
+        if not (np.isfinite(x).all() and np.isfinite(y).all()):
+            raise InvalidProblem(f"{name}.sample gave NaN or infinity")
+        return x, y
