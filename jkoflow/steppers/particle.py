@@ -12,7 +12,7 @@ from ..measures.base import Array, Measure
 from ..measures.particles import Particles
 from ..record import State, Witness
 from ..status import InvalidProblem, MissingStructure, NotDefined, Status, TransportFailed
-from .base import Stepper, StepOutput
+from .base import StepOutput, Stepper
 from .particle_objective import Objective
 from .particle_plan import Indices, Judgement, Plan, judge, witness_of
 from .particle_solver import Descent, LimitedMemory, NewtonCG, Outcome, minimise
@@ -71,7 +71,8 @@ class ParticleProximal(Stepper):
     --------
     >>> from jkoflow import Particles, Problem, QuadraticPotential, flow
     >>> mu = Particles([[1.0, 0.0], [0.0, 3.0]])
-    >>> flow(Problem(QuadraticPotential(1.0), mu, tau=1.0, steps=1), ParticleProximal()).final.points
+    >>> problem = Problem(QuadraticPotential(1.0), mu, tau=1.0, steps=1)
+    >>> flow(problem, ParticleProximal()).final.points
     array([[0.5, 0. ],
            [0. , 1.5]])
     """

@@ -126,14 +126,11 @@ def witness_of(
     if plan.order is not None:
         order = np.arange(n)
         order[live] = live[plan.order]
-        return Witness("pairing", {"order": order, "f": f, "g": g})
-    return Witness(
-        "coupling",
-        {
-            "rows": live[plan.rows], "columns": live[plan.columns], "values": plan.values,
-            "f": f, "g": g,
-        },
-    )  # fmt: skip
+        pairing: dict[str, Any] = {"order": order, "f": f, "g": g}
+        return Witness("pairing", pairing)
+    rows, columns = live[plan.rows], live[plan.columns]
+    coupling: dict[str, Any] = {"rows": rows, "columns": columns, "values": plan.values}
+    return Witness("coupling", {**coupling, "f": f, "g": g})
 
 
 def _extended(

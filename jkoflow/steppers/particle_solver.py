@@ -176,7 +176,7 @@ class LimitedMemory:
 
 @dataclass(frozen=True)
 class Preconditioner:
-    """Inverses of the diagonal blocks I/τ + B_i/w_i, (n, d, d), made positive where they are not."""
+    """Inverses (n, d, d) of the diagonal blocks I/τ + B_i/w_i, made positive where they are not."""
 
     inverses: Array
 
@@ -189,7 +189,7 @@ class Preconditioner:
         total = blocks + np.eye(d) / tau
         try:
             np.linalg.cholesky(total)
-            return cls(np.linalg.inv(total))
+            return cls(np.asarray(np.linalg.inv(total), dtype=float))
         except np.linalg.LinAlgError:
             values, vectors = np.linalg.eigh(total)
             positive = np.maximum(np.abs(values), 1e-3 / tau)

@@ -178,8 +178,8 @@ def _verified(c: Array, a: Array, b: Array, plan: Array, f: Array) -> Coupling:
     gap = cost - float(f @ a) - float(g @ b)
     if not gap <= tolerated_gap(cost, float(np.abs(c).max())):
         raise TransportFailed(
-            f"the solver's coupling is not proved optimal: cost {cost:.17g}, duality gap {gap:.3g}. "
-            "Costs over too many orders of magnitude do this; rescale the points"
+            f"the solver's coupling is not proved optimal: its cost is {cost:.17g}, its duality "
+            f"gap {gap:.3g}. Costs over too many orders of magnitude do this; rescale the points"
         )
     return Coupling(rows, columns, values, f, g, cost, max(gap, 0.0))
 

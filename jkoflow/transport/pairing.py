@@ -14,8 +14,11 @@ import numpy as np
 
 from ..measures.base import Array
 from .distances import distance_blocks, paired_distances, recompute
+from .one_dimensional import monotone_coupling
 
 _EPS = float(np.finfo(float).eps)
+_DUST = 1e-10  # of the smaller weight: entries below are rounding, not mass
+Indices = np.ndarray[Any, np.dtype[np.intp]]
 
 
 class Potentials(NamedTuple):
@@ -100,7 +103,7 @@ def pairing_potentials(x: Array, y: Array, f: Array, sweeps: int = 20) -> Potent
 
 def line_coupling(
     x: Array, y: Array, a: Array, b: Array
-) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], Array, Potentials]:
+) -> tuple[Indices, Indices, Array, Potentials]:
     """The monotone coupling of weighted points of the line, with potentials, by sorting.
 
     f(x) = ∫ 2(z − T(z)) dz along the line, where T(z) lies between the points that the mass on
@@ -122,36 +125,17 @@ def line_coupling(
     >>> line_coupling(np.array([0.0, 1.0]), np.array([5.0, 3.0]), half, half)[:2]
     (array([0, 1]), array([1, 0]))
     """
-    at_x, at_y = np.argsort(x, kind="stable"), np.argsort(y, kind="stable")
-    upto_x, upto_y = np.cumsum(a[at_x]), np.cumsum(b[at_y])
-    upto_y *= upto_x[-1] / upto_y[-1]
-    levels, i, j = _pieces(upto_x, upto_y)
-    values = np.diff(levels, prepend=0.0)
-    first = np.searchsorted(i, np.arange(len(x)))
-    last = np.searchsorted(i, np.arange(len(x)), side="right") - 1
-    xs, ys = x[at_x] - x.mean(), y[at_y] - x.mean()
-    middle = 0.5 * (ys[j[last[:-1]]] + ys[j[first[1:]]])
-    steps = np.diff(xs) * (xs[1:] + xs[:-1] - 2.0 * middle)
-    sorted_f = np.concatenate([[0.0], np.cumsum(steps)])
+    rows, columns, values = monotone_coupling(x, y, a, b)
+    kept = values > _DUST * np.minimum(a[rows], b[columns])
+    rows, columns, values = rows[kept], columns[kept], values[kept]
+    starts = np.flatnonzero(np.diff(rows, prepend=-1))
+    ends = np.append(starts[1:], len(rows)) - 1
+    xs, ys = x - x.mean(), y - x.mean()
+    middle = 0.5 * (ys[columns[ends[:-1]]] + ys[columns[starts[1:]]])
+    sorted_x = xs[rows[starts]]
+    steps = np.diff(sorted_x) * (sorted_x[1:] + sorted_x[:-1] - 2.0 * middle)
     f, g = np.empty(len(x)), np.empty(len(y))
-    f[at_x] = sorted_f
-    g[at_y[j]] = (xs[i] - ys[j]) ** 2 - sorted_f[i]
-    return at_x[i], at_y[j], values, Potentials(f, g, 0.0)
-
-
-def _pieces(
-    upto_x: Array, upto_y: Array
-) -> tuple[Array, np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Levels where mass changes hands, and the sorted points on either side of each piece.
-
-    Levels that agree up to rounding are one level: equal weights give a permutation.
-    """
-    same = 4 * _EPS * (len(upto_x) + len(upto_y)) * upto_x[-1]
-    near = np.clip(np.searchsorted(upto_x, upto_y), 0, len(upto_x) - 1)
-    below = np.maximum(near - 1, 0)
-    near = np.where(np.abs(upto_x[below] - upto_y) < np.abs(upto_x[near] - upto_y), below, near)
-    snapped = np.where(np.abs(upto_x[near] - upto_y) <= same, upto_x[near], upto_y)
-    levels = np.union1d(upto_x, snapped)
-    i = np.searchsorted(upto_x, levels)
-    j = np.searchsorted(snapped, levels)
-    return levels, i, j
+    f[rows[starts]] = np.concatenate([[0.0], np.cumsum(steps)])
+    f -= f.mean()
+    g[columns] = (xs[rows] - ys[columns]) ** 2 - f[rows]
+    return rows, columns, values, Potentials(f, g, 0.0)
