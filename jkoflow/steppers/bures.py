@@ -12,7 +12,7 @@ from ..measures.base import Array, Measure
 from ..measures.gaussian import Gaussian
 from ..record import State, Witness
 from ..status import InvalidProblem, NotDefined, Status
-from .base import Stepper, StepOutput
+from .base import StepOutput, Stepper
 from .bures_proximal import forward_backward_step, proximal_step
 from .quadratic import Quadratic, has_minimiser, next_mean, next_std, split
 

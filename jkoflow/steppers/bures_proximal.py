@@ -221,6 +221,7 @@ class Search:
     max_iterations: int
     iterations: int = 0
     residual: float = np.inf
+    floor: float = 0.0
     model_convex: bool = True
 
     def fixed_point(self, place: Place) -> tuple[Place, bool]:
@@ -233,6 +234,7 @@ class Search:
             here = self.objective.slopes(place)
             if not np.isfinite(here.residual):
                 return best, False
+            self.floor = here.rounding
             if here.residual <= max(self.tolerance * here.slope, here.rounding):
                 self.residual = here.residual
                 return place, True
@@ -240,7 +242,7 @@ class Search:
             if here.residual < self.residual:
                 best, self.residual = place, here.residual
             if worse > 8:
-                return best, False
+                break
             image = self.objective.image(place, here)
             self.model_convex = image is not None
             if image is None:
@@ -248,7 +250,7 @@ class Search:
             self.iterations += 1
             mixed = Place.unpacked(memory.mix(place.packed(), image.packed()), dim)
             place = mixed if np.linalg.eigvalsh(mixed.root)[0] > 0 else image
-        return best, False
+        return best, self.residual <= 1e6 * self.floor  # as far as gradients by differences go
 
     def descend(self, start: Place) -> tuple[Place, Status]:
         """Minimise the objective itself over (m, R)."""
@@ -281,11 +283,11 @@ class Search:
         place = _positive(place_of(found.x))
         far = np.abs(found.x).max() > 1e6 * (1.0 + np.abs(y).max())
         if not np.isfinite(found.fun) or far or found.fun < before - 1e12 * (1.0 + abs(before)):
-            return place, Status.UNBOUNDED
+            return start, Status.UNBOUNDED
         return place, Status.CONVERGED
 
     def excuse(self) -> Status:
-        """Why there is no convergence."""
+        """How a search ended that did not reach the tolerance."""
         if not self.model_convex:
             return Status.NOT_CONVEX
         return Status.STALLED if np.isfinite(self.residual) else Status.NON_FINITE

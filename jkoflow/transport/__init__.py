@@ -47,11 +47,12 @@ def wasserstein_squared(mu: Measure, nu: Measure) -> float:
         return bures.distance_squared(mu, nu)
     if mu.dim != nu.dim:
         raise NotDefined(f"the measures live in R^{mu.dim} and R^{nu.dim}")
-    if isinstance(mu, Gaussian) and mu.dim == 1 and nu.kind != "radial":
+    on_line = mu.dim == 1 and "radial" not in (mu.kind, nu.kind)
+    if on_line and isinstance(mu, Gaussian):
         return _to_normal(nu, mu)
-    if isinstance(nu, Gaussian) and mu.dim == 1 and mu.kind != "radial":
+    if on_line and isinstance(nu, Gaussian):
         return _to_normal(mu, nu)
-    if isinstance(mu, Cells) and mu.kind == nu.kind or mu.dim == 1 and "radial" not in _kinds(mu, nu):
+    if on_line or (isinstance(mu, Cells) and mu.kind == nu.kind):
         from . import one_dimensional
 
         return one_dimensional.distance_squared(mu, nu)
@@ -63,10 +64,6 @@ def wasserstein_squared(mu: Measure, nu: Measure) -> float:
         f"no exact W2 between {mu.kind} and {nu.kind}: convert one of them first, for instance "
         "with jkoflow.measures.conversion.sample"
     )
-
-
-def _kinds(mu: Measure, nu: Measure) -> tuple[str, str]:
-    return mu.kind, nu.kind
 
 
 def _to_normal(mu: Measure, normal: Gaussian) -> float:

@@ -54,8 +54,8 @@ def optimal_map(mu: Gaussian, nu: Gaussian) -> Array:
 
     Examples
     --------
-    >>> mu, nu = Gaussian([0.0, 0.0], np.diag([1.0, 4.0])), Gaussian([0.0, 0.0], np.diag([9.0, 1.0]))
-    >>> optimal_map(mu, nu)
+    >>> zero = [0.0, 0.0]
+    >>> optimal_map(Gaussian(zero, np.diag([1.0, 4.0])), Gaussian(zero, np.diag([9.0, 1.0])))
     array([[3. , 0. ],
            [0. , 0.5]])
     """

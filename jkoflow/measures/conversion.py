@@ -1,0 +1,190 @@
+"""From one kind of measure to another; what loses information says so in its name.
+
+`sample` draws; `lossy_*` keeps some moments or a symmetrised part only; `quantised_*` replaces a
+law by cells, with an error that falls with their number.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..status import InvalidMeasure, NotDefined
+from .base import Array, Measure, finite_array
+from .cells import Cells, level_masses
+from .gaussian import Gaussian
+from .particles import Particles
+from .quantiles import Quantiles
+from .radial import Radial
+
+
+def sample(mu: Measure, n: int, rng: Any = None) -> Particles:
+    """n independent points from ``mu``, as `Particles` of equal weight in R^dim.
+
+    Cells are uniform inside (in the volume of R^d for radial laws); directions of a radial law
+    are uniform on the sphere; particles are drawn with replacement.
+
+    Parameters
+    ----------
+    mu : Measure
+    n : int
+    rng : seed or Generator, optional
+        Anything that ``numpy.random.default_rng`` takes.
+
+    Raises
+    ------
+    InvalidMeasure
+        If n is not a positive integer.
+    NotDefined
+        For a kind of measure that cannot be sampled.
+
+    Examples
+    --------
+    >>> sample(Gaussian([0.0, 1.0], np.eye(2)), 5, rng=0).points.shape
+    (5, 2)
+    """
+    if isinstance(n, bool) or not np.isscalar(n) or n < 1 or int(n) != n:
+        raise InvalidMeasure(f"n must be a positive number of points, not {n!r}")
+    generator = np.random.default_rng(rng)
+    if isinstance(mu, Gaussian):
+        noise = generator.standard_normal((int(n), mu.dim))
+        return Particles(mu.mean() + noise @ mu.sqrt_cov)
+    if isinstance(mu, Radial):
+        radii = _radii(mu, int(n), generator)
+        return Particles(radii[:, None] * _directions(int(n), mu.dim, generator))
+    if isinstance(mu, Quantiles):
+        return Particles(mu.ppf(generator.random(int(n))))
+    if isinstance(mu, Particles):
+        return Particles(mu.points[generator.choice(len(mu.weights), int(n), p=mu.weights)])
+    raise NotDefined(f"no way to sample from a {type(mu).__name__} measure is known")
+
+
+def _radii(mu: Radial, n: int, rng: np.random.Generator) -> Array:
+    """r = b(q + (1−q)u)^{1/d} is uniform in the volume between a and b, q = (a/b)^d."""
+    cell = rng.choice(len(mu.mass), n, p=mu.mass)
+    a, b = mu.edges[cell], mu.edges[cell + 1]
+    q = np.divide(a, b, out=np.ones_like(a), where=b > 0) ** mu.dim
+    return np.asarray(b * (q + (1.0 - q) * rng.random(n)) ** (1.0 / mu.dim))
+
+
+def _directions(n: int, dim: int, rng: np.random.Generator) -> Array:
+    g = rng.standard_normal((n, dim))
+    return g / np.linalg.norm(g, axis=1, keepdims=True)
+
+
+def to_quantiles(mu: Measure, n: int, grading: str | None = None) -> Quantiles:
+    """A law on the line on n cells.
+
+    A Gaussian is read by its quantile function (graded in the tails unless asked otherwise); a
+    `Quantiles` law is read at new levels; particles go through `quantised_samples`.
+
+    Raises
+    ------
+    NotDefined
+        In more than one dimension, and for radial laws: see `sample`.
+
+    Examples
+    --------
+    >>> to_quantiles(Gaussian(1.0, 4.0), 100).mean()
+    array([1.])
+    """
+    if isinstance(mu, Gaussian) and mu.dim == 1:
+        std = float(mu.cov()[0, 0]) ** 0.5
+        return Quantiles.normal(float(mu.mean()[0]), std, n, grading or "tails")
+    if isinstance(mu, Quantiles):
+        levels, mass = level_masses(n, grading or "uniform")
+        return Quantiles(mu.ppf(levels), mass)
+    if isinstance(mu, Particles) and mu.dim == 1:
+        return quantised_samples(mu.points[:, 0], n, mu.weights, grading or "uniform")
+    raise NotDefined(f"{mu!r} is not a law on the line: sample it, or take the law of a function")
+
+
+def quantised_samples(
+    x: ArrayLike, n: int, weights: ArrayLike | None = None, grading: str = "uniform"
+) -> Quantiles:
+    """Sampled numbers as a law on n cells: their linearly interpolated quantiles.
+
+    Equal samples would make cells without length, which have no density; they are an error if
+    fewer than n + 1 quantiles are distinct.
+
+    Raises
+    ------
+    InvalidMeasure
+        If the samples do not fill n cells of positive length.
+
+    Examples
+    --------
+    >>> quantised_samples([3.0, 1.0, 2.0, 4.0], 2).edges
+    array([1. , 2.5, 4. ])
+    """
+    sorted_x, middle = _plotting_positions(x, weights)
+    levels, mass = level_masses(n, grading)
+    edges = np.interp(levels, middle, sorted_x)
+    if (np.diff(edges) <= 0).any():
+        raise InvalidMeasure(
+            f"{len(sorted_x)} samples do not fill {n} cells of positive length: take fewer cells"
+        )
+    return Quantiles(edges, mass)
+
+
+def _plotting_positions(x: ArrayLike, weights: ArrayLike | None) -> tuple[Array, Array]:
+    """Sorted samples and the levels of their middles, stretched to reach from 0 to 1."""
+    particles = Particles(np.ravel(finite_array(x, "samples x")), weights)
+    values, w = particles.points[:, 0], particles.weights
+    order = np.argsort(values, kind="stable")
+    middle = np.cumsum(w[order]) - 0.5 * w[order]
+    if len(values) > 1:
+        middle = (middle - middle[0]) / (middle[-1] - middle[0])
+    return values[order], middle
+
+
+def lossy_radial(mu: Measure, n: int, grading: str = "uniform") -> Radial:
+    """The law of |x| under particles, on n cells; their directions are forgotten.
+
+    Equals ``mu``, up to the n cells, only if ``mu`` is a sample of a rotation-invariant law.
+
+    Examples
+    --------
+    >>> x = sample(Gaussian(np.zeros(3), np.eye(3)), 2000, rng=1)
+    >>> lossy_radial(x, 50)
+    Radial(n=50, dim=3, on [0.05869, 4.179])
+    """
+    if not isinstance(mu, Particles):
+        raise NotDefined(f"lossy_radial reads particles, not {type(mu).__name__}: sample it first")
+    radii = quantised_samples(np.linalg.norm(mu.points, axis=1), n, mu.weights, grading)
+    return Radial(radii.edges, mu.dim, radii.mass)
+
+
+def lossy_gaussian(mu: Measure) -> Gaussian:
+    """The Gaussian with the mean and the covariance of ``mu`` in R^dim; the rest is forgotten.
+
+    It is the nearest Gaussian in Kullback–Leibler divergence from ``mu``.
+
+    Examples
+    --------
+    >>> lossy_gaussian(Particles([-1.0, 1.0]))
+    Gaussian(0, 1)
+    >>> lossy_gaussian(Radial([2.0, 2.0], 4)).cov().diagonal()
+    array([1., 1., 1., 1.])
+    """
+    if isinstance(mu, Radial):
+        second = float(mu.weights @ mu.edges**2)
+        return Gaussian(np.zeros(mu.dim), np.eye(mu.dim) * (second / mu.dim))
+    return Gaussian(mu.mean(), mu.cov())
+
+
+def lossy_points(mu: Measure) -> Particles:
+    """The weighted points that smooth functionals see, as `Particles`; a density is forgotten.
+
+    For a radial law they are radii, which are no points of R^d: `sample` it instead.
+
+    Examples
+    --------
+    >>> lossy_points(Quantiles([0.0, 1.0, 2.0])).weights
+    array([0.25, 0.5 , 0.25])
+    """
+    if isinstance(mu, Cells) and mu.dim > 1:
+        raise NotDefined("the points of a radial law are radii: use sample")
+    return Particles(mu.points, mu.weights)
