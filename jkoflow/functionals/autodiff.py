@@ -64,9 +64,10 @@ class Jax(Backend):
         return self._jax.numpy.asarray(a, dtype=self._jax.numpy.float64)
 
     def _double(self) -> Any:
-        switch = getattr(self._jax, "enable_x64", None)
-        if switch is None:
-            from jax.experimental import enable_x64 as switch
+        switch: Any = getattr(self._jax, "enable_x64", None)
+        if switch is None:  # before jax 0.8
+            experimental: Any = require_extra("jax.experimental", "jax")
+            switch = experimental.enable_x64
         return switch(True)
 
 

@@ -34,7 +34,7 @@ class CustomFunctional(Smooth):
         if not callable(function):
             raise InvalidFunctional(f"@functional decorates a function F(x, w), not {function!r}")
         if gradient is not None and not callable(gradient):
-            raise InvalidFunctional(f"gradient must be a function (x, w) → (n, d), not {gradient!r}")
+            raise InvalidFunctional(f"gradient must be a function of (x, w), not {gradient!r}")
         if autodiff is not None and autodiff not in BACKENDS:
             raise InvalidFunctional(f"autodiff must be 'jax', 'torch' or None, not {autodiff!r}")
         self.function, self.given_gradient, self.autodiff = function, gradient, autodiff

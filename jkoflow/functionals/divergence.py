@@ -56,7 +56,7 @@ class KullbackLeibler(Sum):
         convexity: float | None = None,
     ) -> None:
         if not callable(log_density):
-            raise InvalidFunctional(f"log_density must be a function (n, d) → (n,): {log_density!r}")
+            raise InvalidFunctional(f"log_density must be a function, not {log_density!r}")
         self.log_density = log_density
         potential = Potential(
             _Negative(log_density),

@@ -199,7 +199,10 @@ def as_feature_map(
 
 
 def answer_of(
-    function: Callable[..., ArrayLike], arguments: tuple[Any, ...], shape: tuple[int, ...], name: str
+    function: Callable[..., ArrayLike],
+    arguments: tuple[Any, ...],
+    shape: tuple[int, ...],
+    name: str,
 ) -> Array:
     """function(*arguments) as a real float array of the given shape.
 

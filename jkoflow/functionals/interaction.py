@@ -241,7 +241,7 @@ class QuadraticInteraction(Smooth):
         return self.strength * (x - w @ x)
 
     def curvature_at_points(self, x: Array, w: Array) -> Curvature:
-        n, d = x.shape
+        d = x.shape[1]
         blocks = (self.strength * w)[:, None, None] * np.eye(d)
         factor = np.einsum("n,qd->qnd", w, np.sqrt(abs(self.strength)) * np.eye(d))
         return Curvature(blocks, [LowRank(factor, np.full(d, -np.sign(self.strength)))])

@@ -56,9 +56,9 @@ class GaussianKernel(Kernel):
     positive = True
 
     def __init__(self, bandwidth: float) -> None:
-        if not (np.isscalar(bandwidth) and np.isfinite(bandwidth) and bandwidth > 0):
+        if not (isinstance(bandwidth, (int, float)) and np.isfinite(bandwidth) and bandwidth > 0):
             raise InvalidFunctional(f"bandwidth must be positive and finite, not {bandwidth!r}")
-        self.bandwidth = float(bandwidth)  # type: ignore[arg-type]
+        self.bandwidth = float(bandwidth)
 
     def __call__(self, x: Array, y: Array) -> Array:
         return np.exp(-0.5 * squared_distances(x, y) / self.bandwidth**2)

@@ -95,7 +95,7 @@ class Risk(Smooth):
         """e_q = y_q − ∫φ_q dρ, shape (q,), for a measure, or for points (n, D) and weights (n,)."""
         if isinstance(mu, Measure):
             self.on(mu)
-            mu, w = mu.points, mu.weights
+            return self._residual(self._values(mu.points), mu.weights)
         if w is None:
             raise InvalidFunctional("residual needs a measure, or points and their weights")
         return self._residual(self._values(mu), w)

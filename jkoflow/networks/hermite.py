@@ -8,6 +8,8 @@ h_k = r Σ_j D_j ϕ(t_j/r) He_{k−2}(t_j/r)/√k!, k ≥ 2. All are analytic in
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy.special import ndtr
 
@@ -95,6 +97,6 @@ def half_line_rule() -> tuple[Array, Array]:
     return nodes.ravel(), (0.5 * length[:, None] * w).ravel()
 
 
-def _root(even: Array) -> Array:
+def _root(even: Any) -> Array:
     """√(k(k−1)), the ratio of √k! and √(k−2)!."""
     return np.asarray(np.sqrt(even * (even - 1)))

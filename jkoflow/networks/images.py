@@ -25,7 +25,7 @@ class Images(NamedTuple):
 
 
 def digits(
-    groups: tuple[Sequence[int], Sequence[int]] = ((0, 1, 2, 3, 4), (5, 6, 7, 8, 9)),
+    groups: tuple[Sequence[int], Sequence[int]] = ((0, 2, 4, 6, 8), (1, 3, 5, 7, 9)),
     *,
     test_fraction: float = 0.25,
     bias: bool = True,
@@ -41,7 +41,7 @@ def digits(
     Parameters
     ----------
     groups : pair of sequences of digits
-        Labelled −1 and +1; digits in neither are left out.
+        Labelled −1 and +1, even and odd unless said otherwise; digits in neither are left out.
     test_fraction : float
         Part of the images kept for testing, in (0, 1).
     bias : bool
@@ -75,9 +75,9 @@ def digits(
     used = np.isin(labels, [*minus, *plus])
     x, y = images[used], np.where(np.isin(labels[used], list(plus)), 1.0, -1.0)
     order = np.random.default_rng(rng).permutation(len(x))
-    test = int(round(test_fraction * len(x)))
+    test = round(test_fraction * len(x))
     if not 0 < test < len(x):
-        raise InvalidProblem(f"test_fraction={test_fraction} leaves no images for one of the parts")
+        raise InvalidProblem(f"test_fraction={test_fraction} leaves no images for one part")
     train_rows, test_rows = order[test:], order[:test]
     centre = x[train_rows].mean(axis=0)
     size = float(np.sqrt(((x[train_rows] - centre) ** 2).sum(axis=1).mean()))

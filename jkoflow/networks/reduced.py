@@ -175,7 +175,7 @@ def _spreads(classes: GaussianClasses) -> tuple[float, float]:
 
 
 def _principal(functions: Array, accuracy: float) -> Array:
-    """Orthonormal combinations of the rows such that what is left has Σ f² ≤ accuracy everywhere."""
+    """Orthonormal combinations of the rows that leave Σ f² ≤ accuracy in every column."""
     u = np.linalg.svd(functions[:, ::2], full_matrices=False)[0]
     kept = (u.T @ functions) ** 2
     left = (functions**2).sum(axis=0) - np.cumsum(kept, axis=0)
