@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -70,10 +70,7 @@ def demo(name: str, out: str | None, quick: bool, show: bool) -> int:
     click.echo(f"{chosen.title} (about {chosen.seconds:g} s)")
     result = chosen.run(folder, quick, click.echo)
     click.echo()
-    _say_findings(result.report)
-    for file in result.files:
-        click.echo(f"wrote {file}")
-    return _say_verdict(result.report)
+    return _say(result.report, result.files)
 
 
 @cli.command()
@@ -129,14 +126,9 @@ def check(problem: str, directory: str, as_json: bool, html: str | None) -> int:
     if html:
         _write_page(html, directory, question.problem, found)
     if as_json:
-        import json
-
-        from .report.text import as_json as values
-
-        click.echo(json.dumps(values(found), ensure_ascii=False, indent=2))
+        click.echo(found.to_json())
         return int(found.exit_code)
-    _say_findings(found)
-    return _say_verdict(found)
+    return _say(found)
 
 
 @cli.command()
@@ -178,14 +170,11 @@ def _write_page(path: str, directory: str, problem: Any, found: Any) -> Path:
     return write_run_page(path, directory, problem=problem, report=found)
 
 
-def _say_findings(found: Any) -> None:
-    from .report.text import findings_text
-
-    click.echo(findings_text(found))
-
-
-def _say_verdict(found: Any) -> int:
-    """The last line and the exit code, both from the report's one verdict."""
+def _say(found: Any, files: Iterable[Any] = ()) -> int:
+    """The report, what was written, and last the verdict, from which the exit code is."""
+    click.echo(found.text())
+    for file in files:
+        click.echo(f"wrote {file}")
     name = found.verdict.name
     click.secho(name, fg=_COLOURS.get(name), bold=True)
     return int(found.exit_code)

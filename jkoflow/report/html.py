@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
-
-from .text import number
-
 
 class Image(NamedTuple):
     """A figure of the page: PNG bytes and what they show, which is also the text for ears."""
@@ -82,6 +80,19 @@ def write_page(path: str | os.PathLike[str], report: Any, **parts: Any) -> Path:
     temporary.write_text(page(report, **parts), encoding="utf-8")
     os.replace(temporary, target)
     return target
+
+
+def number(value: Any) -> str:
+    """A value in few characters; an em dash where nothing was measured.
+
+    Examples
+    --------
+    >>> number(0.000123456), number(float("nan")), number(3), number("monotone")
+    ('0.000123456', '—', '3', 'monotone')
+    """
+    if isinstance(value, bool) or not hasattr(value, "__float__"):
+        return "—" if value is None else str(value)
+    return "—" if math.isnan(value) else f"{float(value):.6g}"
 
 
 def _tallies(report: Any) -> dict[str, int]:

@@ -1,0 +1,20 @@
+"""What all tests share: where the project's folders are, and one thread for small matrices."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+# Before numpy is loaded: at the tests' sizes, threads only wait for each other.
+for _library in ("OMP", "OPENBLAS", "MKL"):
+    os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The project's folder."""
+    return ROOT
