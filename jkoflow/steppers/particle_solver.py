@@ -216,7 +216,7 @@ class NewtonCG:
         curvature = o.curvature(here.x)
         inverse_w = 1.0 / o.w[:, None]
         precondition = Preconditioner.of(curvature.blocks * inverse_w[:, :, None], o.tau).apply
-        target = max(0.3 * goal, min(0.1, self._relative(here)) * here.residual)
+        target = max(0.3 * goal, self._accuracy(here) * here.residual)
         z, r = np.zeros_like(here.x), here.gradient.copy()
         s = precondition(r)
         p, rho = -s, o.inner(r, s)
@@ -236,9 +236,9 @@ class NewtonCG:
             p = -s + (rho / before) * p
         return z
 
-    def _relative(self, here: Point) -> float:
-        """Residual against the slope: what makes the outer convergence superlinear."""
-        return here.residual / max(self.objective.slope(here.x), np.finfo(float).tiny)
+    def _accuracy(self, here: Point) -> float:
+        """min(.1, residual/slope): relative, and makes the outer convergence superlinear."""
+        return here.residual / max(self.objective.slope(here.x), 10.0 * here.residual)
 
     def learn(self, here: Point, there: Point) -> None:
         """Nothing: each direction starts from the curvature at its own point."""

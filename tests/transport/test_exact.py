@@ -122,7 +122,7 @@ def test_nothing_that_the_solver_says_is_lost(rng, monkeypatch, how):
         return np.outer(a, b), {"u": np.zeros(len(a)), "warning": "numItermax reached"}
 
     monkeypatch.setattr(ot, "emd", emd)
-    with pytest.raises(TransportFailed, match="numItermax|sums differ"):
+    with pytest.raises(TransportFailed, match=r"numItermax|sums differ"):
         optimal_coupling(rng.random((4, 3)))
 
 
