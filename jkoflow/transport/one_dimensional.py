@@ -12,12 +12,14 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ..measures.base import Array, Measure, finite_array, probability_weights
 from ..measures.cells import Cells
 from ..measures.particles import Particles
 from ..status import InvalidMeasure, NotDefined
+
+Indices = NDArray[np.intp]
 
 
 class Pieces(NamedTuple):
@@ -79,7 +81,7 @@ def _integral(mass: Array, left: Array, right: Array) -> float:
     return float(mass @ (left * left + left * right + right * right)) / 3.0
 
 
-def _merged(a: Array, b: Array) -> tuple[Array, Array, Array, Array]:
+def _merged(a: Array, b: Array) -> tuple[Array, Indices, Indices, Array]:
     """Common refinement of two sequences of masses: masses, indices in both, levels."""
     upper_a, upper_b = np.cumsum(a), np.cumsum(b)
     upper_a, upper_b = upper_a / upper_a[-1], upper_b / upper_b[-1]
@@ -89,7 +91,7 @@ def _merged(a: Array, b: Array) -> tuple[Array, Array, Array, Array]:
     return np.diff(levels), i, j, levels
 
 
-def _at(p: Pieces, index: Array, levels: Array) -> Array:
+def _at(p: Pieces, index: Indices, levels: Array) -> Array:
     """The quantile function at levels inside (or at the ends of) the pieces ``index``."""
     upper = np.cumsum(p.mass)
     lower = np.concatenate([[0.0], upper[:-1]]) / upper[-1]
@@ -122,8 +124,8 @@ def lumped_distance_squared(mu: Cells, nu: Cells) -> float:
 class MonotoneCoupling(NamedTuple):
     """Mass ``values[k]`` goes from point ``rows[k]`` to point ``columns[k]``."""
 
-    rows: Array
-    columns: Array
+    rows: Indices
+    columns: Indices
     values: Array
 
 
