@@ -86,12 +86,13 @@ def run(
 
     The file defines `problem`, a jkoflow.Problem, and, if it likes, `stepper`.
     """
-    from .cli_files import holds_steps, read_problem
+    from .cli_files import read_problem
     from .flows.driver import flow
     from .status import Status, StoreError
+    from .store.directory import Directory
 
-    if holds_steps(store) and not resume:
-        raise StoreError(f"{store} is not empty: add --resume to go on, or name another folder")
+    if Directory(store).holds_run and not resume:
+        raise StoreError(f"{store} holds a run: add --resume to go on, or name another folder")
     question = read_problem(problem)
     bar = sys.stderr.isatty() if progress is None else progress
     answer = flow(

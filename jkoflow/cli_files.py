@@ -60,14 +60,6 @@ def _run(path: str) -> dict[str, Any]:
             sys.path.remove(folder)
 
 
-def holds_steps(path: str) -> bool:
-    """Whether a folder is there and is not empty."""
-    folder = Path(path)
-    if folder.exists() and not folder.is_dir():
-        raise StoreError(f"{path} is a file: name a folder for the run")
-    return folder.is_dir() and any(folder.iterdir())
-
-
 def existing(path: str) -> Path:
     """The folder of a run, which must be there."""
     folder = Path(path)

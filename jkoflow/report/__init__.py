@@ -1,1 +1,1 @@
-"""Showing: figures, an HTML page that needs no network, and a few lines of text."""
+"""Showing: figures, and an HTML page that needs no network."""

@@ -182,7 +182,7 @@ def plot_run(run: Any, *, lower_bound: float | None = None, shown: int = 4) -> A
     ----------
     run : Trajectory
     lower_bound : float, optional
-        Defaults to what the functional claims.
+        Drawn if it is near enough not to flatten the curve.
     shown : int
         How many measures to draw, the first and the last among them.
 
@@ -196,8 +196,7 @@ def plot_run(run: Any, *, lower_bound: float | None = None, shown: int = 4) -> A
     for k in chosen:
         plot_density(measures[k], label=f"T = {run.times[saved[k]]:.4g}", ax=axes[0])
     axes[0].set_title("measures")
-    bound = run.problem.functional.lower_bound() if lower_bound is None else lower_bound
-    plot_energy(run.times, run.energies, lower_bound=_near(bound, run.energies), ax=axes[1])
+    plot_energy(run.times, run.energies, lower_bound=_near(lower_bound, run.energies), ax=axes[1])
     axes[1].set_title("energy")
     _plot_slope(run, axes[2])
     return figure
@@ -215,7 +214,6 @@ def _plot_slope(run: Any, ax: Any) -> None:
 
 
 def _near(bound: float | None, energies: Array) -> float | None:
-    """A bound too far below the curve would flatten it, so it is not drawn."""
     if bound is None or not np.isfinite(bound):
         return None
     span = float(np.ptp(energies)) or 1.0

@@ -46,11 +46,12 @@ def write_run_page(
     from ..store.directory import load
 
     run = load(directory)
+    bound = problem.functional.lower_bound() if problem is not None else None
     return write_page(
         path,
         report,
         title=f"Run {Path(directory).resolve().name}",
-        figures=[Image(png(plot_run(run)), _CAPTION)],
+        figures=[Image(png(plot_run(run, lower_bound=bound)), _CAPTION)],
         facts=run_facts(run),
         spec=problem.spec() if problem is not None else None,
         footer=f"jkoflow {__version__}",

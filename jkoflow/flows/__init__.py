@@ -1,0 +1,1 @@
+"""Running: the loop, what is kept of it, and what watches it."""
