@@ -1,0 +1,1 @@
+"""Whole experiments behind one command: computed, drawn, judged."""

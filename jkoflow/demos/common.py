@@ -1,0 +1,79 @@
+"""What demos share: fresh stores, judged runs, the page at the end."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .. import __version__
+from ..check import Finding, Report, Verdict
+from ..flows.driver import flow
+from ..flows.trajectory import Trajectory
+from ..problem import Problem
+from ..report.html import Image, write_page
+from ..report.style import png
+from .registry import DemoResult
+
+
+def stored_flow(problem: Problem, folder: Path, **options: Any) -> Trajectory:
+    """Run into a new store, in place of what an earlier demo left there."""
+    if (folder / "run.json").exists():
+        shutil.rmtree(folder)
+    return flow(problem, store=str(folder), **options)
+
+
+def about(subject: str, report: Report) -> tuple[Finding, ...]:
+    """The findings of a report, each said to be about ``subject``."""
+    return tuple(replace(f, claim=f"{subject}: {f.claim}") for f in report.findings)
+
+
+def close(claim: str, measured: float, bound: float, where: str, reason: str) -> Finding:
+    """A comparison of two computations: accepted if they differ by no more than the bound."""
+    verdict = Verdict.ACCEPTED if measured <= bound else Verdict.REJECTED
+    return Finding(claim, verdict, float(measured), float(bound), (reason,), where)
+
+
+def within_sampling_error(
+    claim: str, samples: ArrayLike, expected: float, where: str, multiple: float = 5.0
+) -> Finding:
+    """Whether the mean of independent runs is ``expected``, within 5 of its standard errors.
+
+    With eight runs Student's t exceeds 5 in one of 600 cases where nothing is wrong.
+    """
+    x = np.asarray(samples, dtype=float)
+    error = float(x.std(ddof=1) / np.sqrt(len(x)))
+    reason = f"{len(x)} independent runs; the bound is {multiple:g} standard errors of their mean"
+    return close(claim, abs(float(x.mean()) - expected), multiple * error, where, reason)
+
+
+def finish(
+    out: Path,
+    subject: str,
+    findings: Iterable[Finding],
+    figure: Any,
+    caption: str,
+    facts: Mapping[str, Any],
+    files: Iterable[Path],
+) -> DemoResult:
+    """Write the figure, the report as text, JSON and page, and return all that was written."""
+    report = Report(subject, tuple(findings))
+    image = png(figure)
+    paths = {name: out / name for name in ("figure.png", "report.txt", "report.json")}
+    paths["figure.png"].write_bytes(image)
+    paths["report.txt"].write_text(report.text(), encoding="utf-8")
+    paths["report.json"].write_text(report.to_json(), encoding="utf-8")
+    page = write_page(
+        out / "report.html",
+        report,
+        title=subject,
+        figures=[Image(image, caption)],
+        facts=facts,
+        footer=f"jkoflow {__version__}",
+    )
+    return DemoResult(report, [page, *paths.values(), *files])

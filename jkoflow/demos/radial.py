@@ -1,0 +1,222 @@
+"""SGD on two isotropic Gaussian classes, the JKO flow of ½R, and the free energy's fixed point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import networks
+from ..check import Finding, check_fixed_point, check_run
+from ..dynamics.sgd import SGDRun, sgd
+from ..dynamics.sgd_record import Recording, of_radii
+from ..equilibrium.gibbs import Gibbs, solve_gibbs
+from ..flows.trajectory import Trajectory
+from ..functionals.free_energy import free_energy
+from ..functionals.risk import Risk
+from ..measures.base import Array
+from ..measures.radial import Radial
+from ..problem import Problem
+from ..report.plots import SGD_CLOCK, plot_energy, plot_histogram, plot_law
+from ..report.style import new_figure
+from .common import about, close, finish, stored_flow, within_sampling_error
+from .registry import DemoResult, Echo
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The experiment; the first line is known from the paper, the second is ours."""
+
+    dim: int = 40
+    neurons: int = 800
+    delta: float = 0.8
+    kappa: float = 0.8  # w ~ N(0, κ²/d I)
+    epsilon: float = 2e-5
+    times: tuple[float, ...] = (0.1, 0.25, 0.5, 1.0)  # SGD clock
+    seeds: int = 8
+    cells: int = 1000
+    lam: float = 0.1
+    beta: float = 40.0
+
+    @property
+    def start(self) -> Radial:
+        """The law of |w| at the start."""
+        return Radial.normal(self.kappa / np.sqrt(self.dim), self.dim, self.cells)
+
+    def risk_steps(self) -> Array:
+        """Steps to T = 2·max(times): small at first, where the risk falls fastest."""
+        end = 2.0 * max(self.times)
+        fine = 200.0 / self.cells  # so that a quick run takes fewer steps
+        first, second = 0.0025 * fine, 0.025 * fine
+        early = min(0.2, end)
+        return np.concatenate([
+            np.full(round(early / first), first), np.full(round((end - early) / second), second)
+        ])  # fmt: skip
+
+
+def settings(quick: bool) -> Settings:
+    """The full experiment, or one of a few seconds."""
+    return Settings(seeds=4, cells=400, times=(0.1, 0.25)) if quick else Settings()
+
+
+def run(out: Path, quick: bool, echo: Echo) -> DemoResult:
+    """The demo ``radial``: compute, judge, draw."""
+    s = settings(quick)
+    classes = networks.GaussianClasses.std(s.dim, s.delta)
+    risk = networks.radial_risk(classes, networks.truncated_relu)
+
+    echo(f"JKO flow of ½R to T = {2 * max(s.times):g}")
+    half_risk = Problem(0.5 * risk, s.start, s.risk_steps())
+    of_risk = stored_flow(half_risk, out / "flow-of-risk")
+    echo(f"SGD: {s.seeds} runs of N = {s.neurons} neurons to t = {max(s.times):g}")
+    runs = [sgd_run(s, classes, risk, seed) for seed in range(s.seeds)]
+    echo(f"JKO flow of the free energy, λ = {s.lam:g}, β = {s.beta:g}, and its fixed point")
+    F = free_energy(risk, s.lam, s.beta)
+    to_gibbs = Problem(F, s.start, np.minimum(0.01 * 1.08 ** np.arange(110), 2.0))
+    of_energy = stored_flow(to_gibbs, out / "flow-of-free-energy")
+    star = solve_gibbs(F, s.start, n=s.cells)
+
+    echo("judging")
+    findings = [
+        *about("flow of ½R", check_run(half_risk, out / "flow-of-risk")),
+        *about("flow of F", check_run(to_gibbs, out / "flow-of-free-energy")),
+        *about("end of the flow of F", check_fixed_point(F, of_energy.final)),
+        *sgd_findings(s, risk, of_risk, runs),
+        gibbs_finding(F, of_energy, star),
+    ]
+    figure = draw(s, risk, of_risk, runs, of_energy, star)
+    return finish(
+        out, "SGD, the flow of its risk, and the Gibbs law", findings, figure, caption(s),
+        facts(s, of_risk, runs, of_energy, star),
+        [out / "flow-of-risk", out / "flow-of-free-energy"],
+    )  # fmt: skip
+
+
+def sgd_run(s: Settings, classes: networks.GaussianClasses, risk: Risk, seed: int) -> SGDRun:
+    """One pass of SGD from iid Gaussian weights, recorded at the settings' times."""
+    rng = np.random.default_rng(seed)
+    theta = s.kappa / np.sqrt(s.dim) * rng.standard_normal((s.neurons, s.dim))
+    statistics = {"risk": of_radii(risk), "radii": lambda th: np.linalg.norm(th, axis=1)}
+    return sgd(
+        networks.SimpleUnit(networks.truncated_relu), classes, theta, epsilon=s.epsilon,
+        steps=round(max(s.times) / s.epsilon), rng=rng, dtype=np.float32,
+        record=Recording([0.0, *s.times], statistics),
+    )  # fmt: skip
+
+
+def at_time(flow: Trajectory, t: float) -> int:
+    """The step that ends at SGD time t, JKO time T = 2t."""
+    return int(np.argmin(np.abs(flow.times - 2.0 * t)))
+
+
+def sgd_findings(
+    s: Settings, risk: Risk, flow: Trajectory, runs: list[SGDRun]
+) -> list[Finding]:
+    """SGD's risk, mean radius and law of |w| against the flow at the same times."""
+    found = []
+    for j, t in enumerate(s.times, start=1):
+        law = flow.measures[at_time(flow, t)]
+        where = f"t = {t:g}, T = {2 * t:g}"
+        expected = risk.value(law) + finite_size(risk, law, s.neurons)
+        risks = [run.statistics["risk"][j] for run in runs]
+        radii = [run.statistics["radii"][j] for run in runs]
+        found += [
+            within_sampling_error("SGD and flow: risk", risks, expected, where),
+            within_sampling_error(
+                "SGD and flow: mean of |w|", np.mean(radii, axis=1), float(law.mean()[0]), where
+            ),
+            close(
+                "SGD and flow: law of |w|", kolmogorov(radii[0], law), 1.95 / np.sqrt(s.neurons),
+                where, "Kolmogorov's distance; 1.95/√N is exceeded by 0.1% of iid samples",
+            ),
+        ]  # fmt: skip
+    return found
+
+
+def finite_size(risk: Risk, law: Radial, neurons: int) -> float:
+    """E R(ρ̂_N) − R(ρ) for N iid radii: Σ w_q Var_ρ(φ_q)/N, exactly."""
+    phi = risk.features(law.points)
+    variance = phi**2 @ law.weights - (phi @ law.weights) ** 2
+    return float(risk.weights @ variance) / neurons
+
+
+def kolmogorov(radii: Array, law: Radial) -> float:
+    """sup |F_N − F| between a sample and a law on cells."""
+    r = np.sort(radii)
+    exact, steps = law.cdf(r), np.arange(len(r) + 1) / len(r)
+    return float(max(np.abs(exact - steps[1:]).max(), np.abs(exact - steps[:-1]).max()))
+
+
+def gibbs_finding(F: Any, flow: Trajectory, star: Gibbs) -> Finding:
+    """Where the flow ended, against the fixed point solved for by another method."""
+    distance = float(np.sqrt(flow.final.weights @ (flow.final.edges - star.measure.edges) ** 2))  # type: ignore[attr-defined]
+    n = len(flow.final.edges)  # type: ignore[attr-defined]
+    return close(
+        "flow of F ends at solve_gibbs's law", distance, 20.0 / n**2, "W2 of the radii",
+        "both are laws on the same cells; cells are second order, 20/n²",
+    )  # fmt: skip
+
+
+def draw(
+    s: Settings, risk: Risk, of_risk: Trajectory, runs: list[SGDRun], of_energy: Trajectory,
+    star: Gibbs,
+) -> Any:  # fmt: skip
+    """Laws of |w|; risk against SGD time; free energy against JKO time with its bound."""
+    figure, (laws, risks, energies) = new_figure(3, width=4.6)
+    t = max(s.times)
+    plot_histogram(
+        runs[0].statistics["radii"][-1], label=f"SGD, N = {s.neurons}, t = {t:g}", quantity="|w|",
+        bins=40, ax=laws,
+    )  # fmt: skip
+    plot_law(s.start, label="start", quantity="|w|", ax=laws)
+    plot_law(of_risk.final, label=f"flow of ½R, T = {2 * t:g}", quantity="|w|", ax=laws)
+    end = f"flow of F, T = {of_energy.times[-1]:.0f}"
+    plot_law(of_energy.final, label=end, quantity="|w|", ax=laws)
+    plot_law(star.measure, label="Gibbs law ρ*", quantity="|w|", ax=laws)
+    laws.set_title("law of |w|")
+    plot_energy(0.5 * of_risk.times, 2.0 * of_risk.energies, label="flow of ½R", ax=risks,
+                clock=f"{SGD_CLOCK} = T/2")  # fmt: skip
+    values = np.array([run.statistics["risk"] for run in runs])
+    risks.errorbar(runs[0].times, values.mean(axis=0), yerr=values.std(axis=0, ddof=1), fmt="o",
+                   color="black", markersize=4, capsize=3,
+                   label=f"SGD, {len(runs)} runs (± 1 s.d.)")  # fmt: skip
+    risks.set_ylabel("risk R")
+    risks.set_title("risk of the network")
+    risks.legend(frameon=False)
+    plot_energy(of_energy.times[1:], of_energy.energies[1:], label="F along its flow",
+                lower_bound=star.free_energy - star.gap, ax=energies)  # fmt: skip
+    energies.set_xscale("log")
+    energies.set_ylabel("free energy F")
+    energies.set_title(f"free energy, λ = {s.lam:g}, β = {s.beta:g}")
+    energies.legend(frameon=False)
+    return figure
+
+
+def caption(s: Settings) -> str:
+    """What the figure shows, with its settings, convention and clocks."""
+    return (
+        f"Two isotropic Gaussian classes in R^{s.dim}, standard deviations 1 ± {s.delta:g} "
+        f"(convention std), truncated ReLU, w ~ N(0, {s.kappa:g}²/d I). Left: law of |w| under "
+        f"SGD (ε = {s.epsilon:g}, one run), the JKO flow of ½R at the same time, and the flow of "
+        f"the free energy with its fixed point. Middle: risk against SGD time t; the flow's clock "
+        f"is T = 2t. Right: free energy against JKO time, and the dual bound no law is below."
+    )
+
+
+def facts(
+    s: Settings, of_risk: Trajectory, runs: list[SGDRun], of_energy: Trajectory, star: Gibbs
+) -> dict[str, Any]:
+    """Numbers worth a line at the top of the page."""
+    rows: dict[str, Any] = {}
+    values = np.array([run.statistics["risk"] for run in runs])
+    for j, t in enumerate((0.0, *s.times)):
+        k = at_time(of_risk, t)
+        rows[f"R at t = {t:g}: flow, SGD"] = (
+            f"{2 * of_risk.energies[k]:.4f}, {values[:, j].mean():.4f} ± "
+            f"{values[:, j].std(ddof=1) / np.sqrt(len(runs)):.4f}"
+        )
+    rows["F at the end of its flow"] = f"{of_energy.energies[-1]:.7f}"
+    rows["F at the fixed point, and its gap"] = f"{star.free_energy:.7f}, {star.gap:.1e}"
+    return rows
