@@ -24,7 +24,8 @@ _NAMES = {
     "flows.schedule": ["every", "at_times", "only_last"],
     "flows.observers": ["observe", "Recorder"],
     "flows.trajectory": ["Trajectory"],
-    "store.directory": ["Directory", "load"],
+    "flows.stored": ["load", "save"],
+    "store.directory": ["Directory"],
     "dynamics.sgd": ["sgd"],
     "equilibrium.gibbs": ["solve_gibbs"],
     "check": [

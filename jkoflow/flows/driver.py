@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from os import PathLike
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from ..problem import Problem
 from ..record import StepRecord
-from ..status import InvalidFunctional, Status, StepFailed
-from ..steppers.base import Stepper, StepOutput
+from ..status import JkoflowError, StepFailed
+from ..steppers.base import Stepper
 from ..steppers.choose import default_stepper
-from .observers import Observer, observe
-from .progress import progress_bar
+from .assess import assessed, initial_energy, raised
+from .consume import Consumer, open_book, resume_from, stop_at
+from .observers import Event, Observer, observe
+from .randomness import generator, restored, snapshot
 from .schedule import Schedule, every
 from .trajectory import Trajectory
 
 if TYPE_CHECKING:
     from ..store.directory import Directory
-
-Event = Callable[[StepRecord], Any]
 
 
 def iterate(
@@ -34,7 +32,13 @@ def iterate(
     """Take the steps of ``problem`` one by one.
 
     Ends after the last step, or after the first record whose status is not ok. ``resume`` is
-    the last record of an earlier run, from which this one goes on bit for bit.
+    the last record of an earlier run, from which this one goes on bit for bit, with the random
+    generator of that run.
+
+    Raises
+    ------
+    StepFailed
+        If the stepper or the functional raises an error that is not one of jkoflow's.
 
     Examples
     --------
@@ -43,54 +47,44 @@ def iterate(
     >>> [float(record.measure.mean()[0]) for record in iterate(problem)]
     [0.5, 0.25, 0.125]
     """
-    F, taus, times = problem.functional, problem.taus, problem.times
+    F, taus, times = problem.functional, problem.taus.tolist(), problem.times.tolist()
     stepper = stepper or default_stepper(F, problem.initial)
-    rng = np.random.default_rng(rng)
     if resume is None:
-        start, mu = 0, problem.initial
-        state = stepper.init(F, mu, float(taus[0]), rng) if len(taus) else {}
+        start, mu, random = 0, problem.initial, generator(rng)
+        state = stepper.init(F, mu, taus[0], random) if taus else {}
     else:
-        start, mu, state = resume.index, resume.measure, resume.state
-        rng.bit_generator.state = resume.rng_state
+        start, mu, random = resume.index, resume.measure, restored(resume.rng_state, rng)
+        state = resume.state
     for k in range(start, len(taus)):
-        tau = float(taus[k])
-        output = stepper.step(F, mu, tau, state, rng)
+        output = _step(stepper, problem, k, mu, state, random)
         energy, status = assessed(F, output)
         yield StepRecord(
-            k + 1, float(times[k + 1]), tau, output.measure, energy, output.distance_squared,
-            output.witness, output.stats, status, output.state, rng.bit_generator.state,
+            k + 1, times[k + 1], taus[k], output.measure, energy, float(output.distance_squared),
+            output.witness, output.stats, status, output.state, snapshot(random),
         )  # fmt: skip
         if not status.ok:
             return
         mu, state = output.measure, output.state
 
 
-def assessed(F: Any, output: StepOutput) -> tuple[float, Status]:
-    """Energy of the new measure, and the status after the loop's own checks."""
-    if not np.isfinite(output.measure.points).all():
-        return math.nan, Status.NON_FINITE
-    energy = energy_of(F, output.measure)
-    if not output.status.ok:
-        return energy, output.status
-    if abs(float(output.measure.weights.sum()) - 1.0) > 1e-9:
-        return energy, Status.LOST_MASS
-    return energy, output.status if math.isfinite(energy) else Status.NON_FINITE
-
-
-def energy_of(F: Any, mu: Any) -> float:
-    """F(μ) as a float; an answer that is not a real number is a typed error."""
-    value = F.value(mu)
-    if isinstance(value, complex) or np.ndim(value) != 0:
-        raise InvalidFunctional(f"{F!r}.value must return one real number, but gave {value!r}")
-    return float(value)
+def _step(stepper: Stepper, problem: Problem, k: int, mu: Any, state: Any, random: Any) -> Any:
+    """Step k + 1; a foreign error becomes a `StepFailed` that says which step it was."""
+    try:
+        return stepper.step(problem.functional, mu, float(problem.taus[k]), state, random)
+    except JkoflowError:
+        raise
+    except Exception as error:
+        raise StepFailed(
+            f"step {k + 1}, taken by {stepper!r}: {raised(problem.functional, error)}"
+        ) from error
 
 
 def flow(
     problem: Problem,
     stepper: Stepper | None = None,
     *,
-    store: Directory | str | None = None,
-    save: Schedule = every(1),
+    store: Directory | str | PathLike[str] | None = None,
+    save: Schedule = every(1),  # noqa: B008 - a frozen value
     observers: Iterable[Observer | observe] = (),
     events: Iterable[Event] = (),
     progress: bool = False,
@@ -106,10 +100,11 @@ def flow(
     stepper : Stepper, optional
         Chosen by the measure if not given; docs/choosing-a-stepper.md has the table.
     store : Directory or path, optional
-        Where the saved steps go, as they are taken. A store that already holds steps of the same
-        problem is continued.
+        Where the steps go as they are taken. A store that already holds steps of the same
+        problem is continued, bit for bit; one that is complete is read back.
     save : Schedule
-        Which steps are kept, in memory and in the store.
+        Which measures are kept, in memory and in the store. Times and energies of all steps
+        are, and so is the last measure reached, as ``final``.
     observers : iterable of callables
         Called with each record; wrap in `observe` for another schedule.
     events : iterable of callables
@@ -117,18 +112,27 @@ def flow(
     progress : bool
         Show a progress bar.
     rng : seed or Generator, optional
+        For a new run; one that is continued goes on with its own generator.
     max_steps : int, optional
         Stop after so many steps of this call.
     throw : bool
         Raise `StepFailed`, which carries the trajectory, when a step fails. Otherwise the
         trajectory comes back with the status. Steps before the failing one are kept either way.
 
+    Returns
+    -------
+    Trajectory
+        With status COMPLETE, EVENT, MAX_STEPS, or INTERRUPTED after Ctrl-C.
+
     Raises
     ------
     StepFailed
-        If a step's status is not ok and ``throw`` is true.
+        If a step's status is not ok and ``throw`` is true, or if a step raises an error. Any
+        error that leaves `flow` has the steps before it in its attribute ``trajectory``.
     InvalidFunctional
-        If F is not finite at the start.
+        If F is not finite at the start, is no real number, or answers differently twice.
+    StoreError
+        If the store holds something else, or cannot be written.
 
     Examples
     --------
@@ -138,66 +142,17 @@ def flow(
     >>> round(float(run.final.cov()[0, 0]) ** 0.5, 12)
     0.934188954641
     """
+    stepper = stepper or default_stepper(problem.functional, problem.initial)
     trajectory = Trajectory(problem, initial_energy(problem))
-    book = None if store is None else _open(store, problem)
-    resume = None if book is None else book.restore(trajectory)
-    watchers = [o if isinstance(o, observe) else observe(o) for o in observers]
-    stop = problem.steps if max_steps is None else min(problem.steps, len(trajectory) + max_steps)
-    bar = progress_bar(progress, stop, len(trajectory))
-    try:
-        if len(trajectory) < stop:
-            for record in iterate(problem, stepper, rng=rng, resume=resume):
-                if not record.status.ok:
-                    trajectory.status = record.status
-                    break
-                last = record.index == stop
-                keep = save.due(record.index, record.time, last, record.tau)
-                trajectory.add(record, keep)
-                if book is not None:
-                    book.write(record, keep)
-                bar.update(1)
-                for watcher in watchers:
-                    watcher.notify(record, last)
-                if any(bool(event(record)) for event in events):
-                    trajectory.status = Status.EVENT
-                    break
-                if last:
-                    break
-    except KeyboardInterrupt:
-        trajectory.status = Status.INTERRUPTED
-    except Exception as error:
-        error.trajectory = trajectory  # type: ignore[attr-defined]
-        raise
-    finally:
-        bar.close()
-        if trajectory.status is Status.RUNNING and len(trajectory) == stop:
-            trajectory.status = Status.COMPLETE if stop == problem.steps else Status.MAX_STEPS
-        if book is not None:
-            book.close(trajectory)
-    if throw and not trajectory.status.ok and trajectory.status not in _RETURNED:
+    book = open_book(store, problem, stepper)
+    resume = resume_from(book, trajectory)
+    stop = stop_at(problem.steps, len(trajectory), max_steps)
+    consumer = Consumer(trajectory, book, save, observers, events, stop, progress)
+    consumer.run(iterate(problem, stepper, rng=rng, resume=resume), resume)
+    if throw and trajectory.failed is not None:
         raise StepFailed(
             f"step {len(trajectory) + 1} failed: {trajectory.status}. The {len(trajectory)} steps "
             "before it are in the error's trajectory; throw=False returns it instead.",
             trajectory,
         )
     return trajectory
-
-
-_RETURNED = (Status.INTERRUPTED, Status.MAX_STEPS)
-
-
-def initial_energy(problem: Problem) -> float:
-    """F at the start, which must be finite."""
-    energy = energy_of(problem.functional, problem.initial)
-    if not math.isfinite(energy):
-        raise InvalidFunctional(
-            f"F is {energy} at the initial measure: start from a measure of finite energy"
-        )
-    return energy
-
-
-def _open(store: Any, problem: Problem) -> Any:
-    from ..store.directory import Directory
-
-    directory = store if isinstance(store, Directory) else Directory(store)
-    return directory.book(problem)

@@ -10,6 +10,7 @@ from ..record import StepRecord
 from .schedule import Schedule, every
 
 Observer = Callable[[StepRecord], Any]
+Event = Callable[[StepRecord], Any]
 
 
 @dataclass(frozen=True)

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
+from sys import float_info
 
 from ..status import InvalidProblem
 
 
 class Schedule(ABC):
-    """Decides, for each step, whether it is due; the start is step 0."""
+    """Decides, for each step, whether it is due; schedules combine with ``|``.
+
+    Examples
+    --------
+    >>> when = every(4) | at_times([0.3])
+    >>> [k for k in range(1, 9) if when.due(k, 0.1 * k, k == 8, 0.1)]
+    [3, 4, 8]
+    """
 
     @abstractmethod
     def due(self, index: int, time: float, last: bool, tau: float) -> bool:
-        """Whether step ``index``, of size ``tau`` and ending at ``time``, is due."""
+        """Whether step ``index``, of size ``tau`` and ending at ``time``, is due.
+
+        ``last`` says that it is the last step of the problem. A run may end before (an event,
+        ``max_steps``, a failure) without a last step; its end is always `Trajectory.final`.
+        """
 
     def __or__(self, other: Schedule) -> Schedule:
         return _Either(self, other)
@@ -31,18 +45,24 @@ class _Either(Schedule):
 
 @dataclass(frozen=True)
 class every(Schedule):  # noqa: N801 - reads as a word: save=every(10)
-    """Each ``steps``-th step, the start and the last step.
+    """Each ``steps``-th step, and the last.
+
+    Raises
+    ------
+    InvalidProblem
+        If ``steps`` is not a positive integer.
 
     Examples
     --------
-    >>> [k for k in range(8) if every(3).due(k, 0.1 * k, k == 7, 0.1)]
-    [0, 3, 6, 7]
+    >>> [k for k in range(1, 8) if every(3).due(k, 0.1 * k, k == 7, 0.1)]
+    [3, 6, 7]
     """
 
     steps: int = 1
 
     def __post_init__(self) -> None:
-        if isinstance(self.steps, bool) or int(self.steps) != self.steps or self.steps < 1:
+        whole = isinstance(self.steps, (int, float)) and not isinstance(self.steps, bool)
+        if not whole or self.steps < 1 or not float(self.steps).is_integer():
             raise InvalidProblem(f"every(n) needs a positive integer, not {self.steps!r}")
 
     def due(self, index: int, time: float, last: bool, tau: float) -> bool:
@@ -53,27 +73,46 @@ class every(Schedule):  # noqa: N801 - reads as a word: save=every(10)
 class at_times(Schedule):  # noqa: N801
     """The first step that reaches each of the given times.
 
+    Times are sums of step sizes and carry their rounding error, which is allowed for.
+
+    Raises
+    ------
+    InvalidProblem
+        If a time is NaN or infinite.
+
     Examples
     --------
     >>> when = at_times([0.25, 0.5])
-    >>> [k for k in range(8) if when.due(k, 0.1 * k, k == 7, 0.1)]
+    >>> [k for k in range(1, 8) if when.due(k, 0.1 * k, k == 7, 0.1)]
     [3, 5]
     """
 
     times: tuple[float, ...]
 
     def __init__(self, times: Iterable[float]) -> None:
-        object.__setattr__(self, "times", tuple(sorted(float(t) for t in times)))
+        given = tuple(sorted(float(t) for t in times))
+        if not all(math.isfinite(t) for t in given):
+            raise InvalidProblem(f"at_times needs finite times, not {given}")
+        object.__setattr__(self, "times", given)
 
     def due(self, index: int, time: float, last: bool, tau: float) -> bool:
-        slack = 1e-9 * tau
-        before = time - tau if index > 0 else float("-inf")
-        return any(before + slack < t <= time + slack for t in self.times)
+        return self._reached(index, time, tau) > self._reached(index - 1, time - tau, tau)
+
+    def _reached(self, index: int, time: float, tau: float) -> int:
+        """How many of the times are reached; a sum of k steps is off by at most k·t·2⁻⁵³."""
+        slack = 1e-9 * tau + index * time * float_info.epsilon
+        return bisect_right(self.times, time + slack)
 
 
 @dataclass(frozen=True)
 class only_last(Schedule):  # noqa: N801
-    """The last step alone."""
+    """The last step of the problem alone.
+
+    Examples
+    --------
+    >>> only_last().due(7, 0.7, True, 0.1)
+    True
+    """
 
     def due(self, index: int, time: float, last: bool, tau: float) -> bool:
         return last

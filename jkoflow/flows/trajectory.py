@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,6 +13,16 @@ from ..measures.base import Array, Measure
 from ..problem import Problem
 from ..record import StepRecord
 from ..status import InvalidProblem, Status
+from ..store.format import StoredProblem
+
+
+class Taken(NamedTuple):
+    """What is remembered of each step, saved or not."""
+
+    time: float
+    energy: float
+    distance_squared: float
+    status: Status
 
 
 @dataclass
@@ -19,31 +31,45 @@ class Trajectory:
 
     ``times``, ``energies`` and ``distances_squared`` cover every step taken (index 0 is the
     start); ``measures`` and ``records`` the saved ones, whose step numbers are ``saved``.
-    ``trajectory[k]`` is the record of step k.
+    ``trajectory[k]`` is the record of step k. ``last`` is the last step's record, saved or not;
+    ``failed`` that of a step which was taken and found wanting, to look at.
+
+    Examples
+    --------
+    >>> import jkoflow as jf
+    >>> problem = jf.Problem(jf.Entropy(), jf.Gaussian([0.0], [[1.0]]), tau=0.5, steps=4)
+    >>> run = jf.flow(problem, save=jf.every(2))
+    >>> run.times, run.saved, len(run.measures), run[2].index
+    (array([0. , 0.5, 1. , 1.5, 2. ]), array([0, 2, 4]), 3, 2)
     """
 
-    problem: Problem
+    problem: Problem | StoredProblem
     initial_energy: float
     records: list[StepRecord] = field(default_factory=list)
     status: Status = Status.RUNNING
-    all_times: list[float] = field(default_factory=list)
-    all_energies: list[float] = field(default_factory=list)
+    taken: list[Taken] = field(default_factory=list)
     last: StepRecord | None = None
+    failed: StepRecord | None = None
 
     @property
     def times(self) -> Array:
         """Time of every step taken, from 0."""
-        return np.array([0.0, *self.all_times])
+        return np.array([0.0, *(step.time for step in self.taken)])
 
     @property
     def energies(self) -> Array:
         """F at every step taken, from the start."""
-        return np.array([self.initial_energy, *self.all_energies])
+        return np.array([self.initial_energy, *(step.energy for step in self.taken)])
 
     @property
-    def saved(self) -> Array:
+    def distances_squared(self) -> Array:
+        """W2² between each step's two measures; 0 at the start."""
+        return np.array([0.0, *(step.distance_squared for step in self.taken)])
+
+    @property
+    def saved(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         """Step numbers of ``measures``; the start, 0, is always there."""
-        return np.array([0, *(record.index for record in self.records)])
+        return np.array([0, *(record.index for record in self.records)], dtype=np.int64)
 
     @property
     def measures(self) -> list[Measure]:
@@ -57,28 +83,46 @@ class Trajectory:
 
     def __len__(self) -> int:
         """Number of steps taken."""
-        return len(self.all_times)
+        return len(self.taken)
+
+    def __bool__(self) -> bool:
+        """Always true: a run of no steps is a run."""
+        return True
 
     def __iter__(self) -> Iterator[StepRecord]:
         return iter(self.records)
 
     def __getitem__(self, k: int) -> StepRecord:
         index = k if k >= 0 else len(self) + 1 + k
-        for record in self.records:
-            if record.index == index:
-                return record
-        raise InvalidProblem(f"step {k} was not saved; saved steps are {self.saved[1:].tolist()}")
+        place = bisect_left(self.records, index, key=lambda record: record.index)
+        if place < len(self.records) and self.records[place].index == index:
+            return self.records[place]
+        if self.last is not None and self.last.index == index:
+            return self.last
+        raise InvalidProblem(
+            f"step {k} was not saved; saved are {_short(self.saved[1:].tolist())} of {len(self)}"
+        )
 
     def add(self, record: StepRecord, keep: bool) -> None:
         """Append a step; keep its record only if it is to be saved."""
-        self.all_times.append(record.time)
-        self.all_energies.append(record.energy)
+        self.add_unsaved(record.time, record.energy, record.distance_squared, record.status)
         self.last = record
         if keep:
             self.records.append(record)
+
+    def add_unsaved(
+        self, time: float, energy: float, distance_squared: float, status: Status
+    ) -> None:
+        """Append a step of which no measure is known."""
+        self.taken.append(Taken(time, energy, distance_squared, status))
 
     def __repr__(self) -> str:
         return (
             f"Trajectory({len(self)} of {self.problem.steps} steps, t={self.times[-1]:.4g}, "
             f"F={self.energies[-1]:.6g}, {self.status.name})"
         )
+
+
+def _short(numbers: list[int]) -> str:
+    shown = numbers if len(numbers) <= 8 else [*numbers[:4], "…", *numbers[-3:]]
+    return ", ".join(str(k) for k in shown) or "none"

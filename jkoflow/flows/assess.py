@@ -1,0 +1,95 @@
+"""What the loop checks of every step by itself: finite values, the mass, an honest functional."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..functionals.base import Functional
+from ..measures.base import Measure
+from ..problem import Problem
+from ..status import InvalidFunctional, JkoflowError, Status
+from ..steppers.base import StepOutput
+
+MASS_TOLERANCE = 1e-9
+"""Measures are normalised to rounding, n·2⁻⁵³; a mass further off than this was lost."""
+
+
+def assessed(F: Functional, output: StepOutput) -> tuple[float, Status]:
+    """Energy of the new measure, and the status after the loop's own checks."""
+    measure = output.measure
+    if not (np.isfinite(measure.points).all() and np.isfinite(measure.weights).all()):
+        return math.nan, Status.NON_FINITE
+    if not output.status.ok:
+        return _energy_if_any(F, measure), output.status
+    if abs(float(measure.weights.sum()) - 1.0) > MASS_TOLERANCE:
+        return _energy_if_any(F, measure), Status.LOST_MASS
+    energy = energy_of(F, measure)
+    return energy, output.status if math.isfinite(energy) else Status.NON_FINITE
+
+
+def _energy_if_any(F: Functional, measure: Measure) -> float:
+    """For a step that has failed already: its energy is for eyes, an error would hide the cause."""
+    try:
+        return energy_of(F, measure)
+    except JkoflowError:
+        return math.nan
+
+
+def energy_of(F: Functional, mu: Measure) -> float:
+    """F(μ) as a float.
+
+    Raises
+    ------
+    InvalidFunctional
+        If the answer is not one real number, or F raises an error that is not jkoflow's own.
+
+    Examples
+    --------
+    >>> from jkoflow import Particles, QuadraticPotential
+    >>> energy_of(QuadraticPotential(1.0), Particles([2.0]))
+    2.0
+    """
+    try:
+        value = F.value(mu)
+    except JkoflowError:
+        raise
+    except Exception as error:
+        raise InvalidFunctional(raised(F, error)) from error
+    array = np.asarray(value)
+    if array.ndim != 0 or array.dtype.kind not in "fiu":
+        raise InvalidFunctional(f"{F!r}.value must return one real number, but gave {value!r:.200}")
+    return float(array)
+
+
+def raised(F: Functional, error: Exception) -> str:
+    """The sentence for a functional that raised."""
+    text = f"{F!r} raised {type(error).__name__}: {error}"
+    if "read-only" in str(error):
+        text += ". Points and weights belong to the measure: work on a copy, x = x.copy()"
+    return text
+
+
+def initial_energy(problem: Problem) -> float:
+    """F at the start, asked for twice.
+
+    Raises
+    ------
+    InvalidFunctional
+        If F is not finite there, or answers differently twice.
+    """
+    F, mu = problem.functional, problem.initial
+    energy = energy_of(F, mu)
+    if not math.isfinite(energy):
+        raise InvalidFunctional(
+            f"F is {energy} at the initial measure: start from a measure of finite energy"
+        )
+    again = energy_of(F, mu)
+    # threads may sum in another order each time, which moves the last digits only
+    if not math.isclose(energy, again, rel_tol=1e-10, abs_tol=1e-12):
+        raise InvalidFunctional(
+            f"F answers {energy!r} and then {again!r} for the same measure: a functional must "
+            "depend on the measure alone; draw random numbers once, before, and keep them"
+        )
+    return energy

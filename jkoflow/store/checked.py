@@ -1,0 +1,49 @@
+"""Values out of a stored run that have the shape the format promises, or an error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..measures.base import Measure, measure_from_arrays
+from ..status import InvalidMeasure, Status
+from .text import Impossible
+
+DEFECTS = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
+"""What Python raises where JSON has another shape than the format's."""
+
+
+def whole(value: Any, what: str) -> int:
+    """A nonnegative integer.
+
+    Examples
+    --------
+    >>> whole(-1, "offset")
+    Traceback (most recent call last):
+        ...
+    jkoflow.store.text.Impossible: offset must be a nonnegative integer, but is -1
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**62:
+        raise Impossible(f"{what} must be a nonnegative integer, but is {value!r:.80}")
+    return value
+
+
+def status_named(name: Any, where: str) -> Status:
+    """The status of this name."""
+    if not isinstance(name, str) or name not in Status.__members__:
+        raise Impossible(f"{where}: {name!r:.80} is no status")
+    return Status[name]
+
+
+def measure_of(kind: Any, arrays: Mapping[str, NDArray[Any]], where: str) -> Measure:
+    """The measure of this kind, from float64 arrays."""
+    for name, array in arrays.items():
+        if array.dtype != np.float64:
+            raise Impossible(f"{where}: {name} of the measure has type {array.dtype}, not float64")
+    try:
+        return measure_from_arrays(str(kind), arrays)
+    except InvalidMeasure as error:
+        raise Impossible(f"{where} holds no measure: {error}") from error

@@ -1,0 +1,88 @@
+"""The full state after a step, from which a run goes on bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..record import StepRecord, Witness
+from ..status import StoreError
+from .archive import LIMIT, pack, read_archive, storable
+from .checked import DEFECTS, measure_of, status_named
+from .layout import checkpoints, named_arrays, part
+from .text import Impossible, compact, decode, encode, number, parse, presentable, read_number
+
+
+def checkpoint_bytes(record: StepRecord, link: str) -> bytes:
+    """A checkpoint's file: measure, witness and state as arrays, the rest as JSON in ``meta``."""
+    arrays = named_arrays(record.measure, record.witness)
+    arrays.update({f"state.{name}": a for name, a in record.state.items()})
+    stored = {name: storable(a, name) for name, a in arrays.items()}
+    text = compact(_meta(record, link)).encode()
+    return pack({**stored, "meta": np.frombuffer(text, np.uint8)})
+
+
+def _meta(record: StepRecord, link: str) -> dict[str, Any]:
+    return {
+        "step": record.index,
+        "time": number(record.time),
+        "tau": number(record.tau),
+        "energy": number(record.energy),
+        "distance_squared": number(record.distance_squared),
+        "status": record.status.name,
+        "kind": record.measure.kind,
+        "witness": None if record.witness is None else record.witness.kind,
+        "stats": presentable(record.stats),
+        "rng_state": encode(record.rng_state),
+        "link": link,
+    }
+
+
+def read_checkpoint(path: Path, limit: int = LIMIT) -> tuple[StepRecord, str]:
+    """The record to go on from, and the hash chain's link at its step.
+
+    Raises
+    ------
+    StoreError
+        If the file is cut off or damaged.
+    """
+    arrays = read_archive(path, limit)
+    try:
+        meta = parse(arrays["meta"].tobytes(), str(path))
+        return _record(arrays, meta, str(path)), str(meta["link"])
+    except DEFECTS as error:
+        raise Impossible(f"{path} lacks or garbles {error}") from error
+
+
+def _record(arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any], where: str) -> StepRecord:
+    kind = meta["witness"]
+    return StepRecord(
+        index=int(meta["step"]),
+        time=read_number(meta["time"], where),
+        tau=read_number(meta["tau"], where),
+        measure=measure_of(meta["kind"], part(arrays, "measure"), where),
+        energy=read_number(meta["energy"], where),
+        distance_squared=read_number(meta["distance_squared"], where),
+        witness=None if kind is None else Witness(kind, part(arrays, "witness")),
+        stats=decode(meta["stats"]),
+        status=status_named(meta["status"], where),
+        state={name: np.array(a) for name, a in part(arrays, "state").items()},
+        rng_state=decode(meta["rng_state"]),
+    )
+
+
+def newest_checkpoint(
+    folder: Path, limit: int = LIMIT
+) -> tuple[tuple[StepRecord, str] | None, list[StoreError]]:
+    """The newest readable checkpoint, if any, and what is wrong with newer ones."""
+    troubles: list[StoreError] = []
+    for _, path in reversed(checkpoints(folder)):
+        try:
+            return read_checkpoint(path, limit), troubles
+        except StoreError as error:
+            troubles.append(error)
+    return None, troubles

@@ -1,0 +1,244 @@
+"""Reading a stored run, for the judge and for everyone else.
+
+A run is a folder with
+
+``run.json``
+    format and version, the problem's spec and its hash, the initial energy, the status, how many
+    steps there are and the last link of the hash chain, which stepper took them.
+``initial.npz``
+    arrays of the initial measure (``measure.*``), and ``taus``.
+``steps.jsonl``
+    one line for each step: its numbers, the digest of each array, the link of the hash chain
+    (SHA-256 of the previous link and this step's numbers), and where the arrays lie.
+``segment-000001.npz``, …
+    arrays of saved steps, flat and one after the other under each name; a line gives each
+    array's offset and shape. An array equal to that of the step before is not written twice.
+``checkpoint-00000064.npz``, …
+    the last two states from which the run can go on.
+
+Each file and each line ends in the SHA-256 of its own bytes (`text`, `archive`). Reading streams:
+one line and one segment are in memory at a time. Only NumPy and the standard library are used,
+nothing is unpickled, links are refused, and sizes are compared with a limit before any
+allocation. Every defect is a `StoreError` that names the file or the line; `Altered` if a
+checksum does not fit, `Impossible` if what is stored is intact but senseless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..functionals.identity import array_digest, spec_digest
+from ..measures.base import Array, Measure
+from ..status import Status, StoreError
+from .archive import LIMIT, read_archive
+from .checked import DEFECTS, measure_of, status_named, whole
+from .files import read_whole
+from .layout import (
+    INITIAL,
+    NAME,
+    RUN,
+    STEPS,
+    VERSION,
+    checkpoints,
+    first_link,
+    part,
+)
+from .lines import StoredStep, step_of, whole_lines
+from .segment import Segments
+from .text import Altered, Impossible, decode, parse, read_number, unseal
+
+__all__ = ["Altered", "Impossible", "StoredProblem", "StoredRun", "StoredStep", "read_run"]
+
+
+@dataclass(frozen=True)
+class StoredProblem:
+    """A question as its answer's store remembers it: all but the functional itself."""
+
+    stored_spec: Mapping[str, Any] = field(repr=False)
+    initial: Measure
+    taus: Array = field(repr=False)
+
+    @property
+    def steps(self) -> int:
+        """Number of steps asked for."""
+        return len(self.taus)
+
+    @property
+    def times(self) -> Array:
+        """Times 0, τ_1, τ_1+τ_2, …, shape (steps+1,)."""
+        return np.concatenate([[0.0], np.cumsum(self.taus)])
+
+    def spec(self) -> dict[str, Any]:
+        """The identity that the problem had when the run was started."""
+        return dict(self.stored_spec)
+
+    def digest(self) -> str:
+        """Hash of `spec`."""
+        return spec_digest(self.stored_spec)
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run on disk: its header, and its steps as a stream."""
+
+    path: Path
+    version: int
+    problem: StoredProblem
+    initial_energy: float
+    status: Status
+    length: int
+    head: str
+    created: Mapping[str, Any]
+    steppers: tuple[Mapping[str, Any], ...]
+    limit: int = field(default=LIMIT, repr=False)
+
+    @property
+    def start(self) -> str:
+        """First link of the hash chain."""
+        return first_link(self.problem.digest(), self.initial_energy)
+
+    def steps(self, until: int | None = None) -> Iterator[StoredStep]:
+        """The steps in order, verified as they are read.
+
+        With ``until``, reading ends after that step. Without, the number of steps and the chain's
+        last link are compared with run.json; a last line that is cut off is passed over where
+        the run had no chance to end (its status is RUNNING).
+
+        Raises
+        ------
+        StoreError
+            Naming the file and the line that is defective.
+        """
+        segments = Segments(self.path, self.limit)
+        link, count = self.start, 0
+        reached = max((step for step, _ in checkpoints(self.path)), default=0)
+        for where, line, end in self._lines():
+            if count == until:
+                return
+            step = step_of(line, where, link, count + 1, end, segments)
+            link, count = step.link, step.index
+            yield step
+        if until is None:
+            self._check_end(count, link, reached)
+
+    def __iter__(self) -> Iterator[StoredStep]:
+        return self.steps()
+
+    def _lines(self) -> Iterator[tuple[str, bytes, int]]:
+        file, running = self.path / STEPS, self.status is Status.RUNNING
+        if running and self.length == 0 and not file.exists():
+            return iter(())
+        return whole_lines(file, torn=running)
+
+    def _check_end(self, count: int, link: str, reached: int) -> None:
+        running = self.status is Status.RUNNING
+        if reached > count or (reached < count and not running):
+            raise StoreError(
+                f"{self.path / STEPS} holds {count} steps, but the newest checkpoint is of step "
+                f"{reached}: lines or checkpoints were lost"
+            )
+        if count < self.length or (count > self.length and not running):
+            raise StoreError(
+                f"{self.path / STEPS} holds {count} steps, but {RUN} says {self.length}: "
+                "lines were lost or added"
+            )
+        if count == self.length and link != self.head:
+            raise Altered(f"{self.path / STEPS}: the chain does not end as {RUN} says")
+
+
+def read_run(path: str | Path, *, limit: int = LIMIT) -> StoredRun:
+    """Open a stored run for reading.
+
+    Parameters
+    ----------
+    path : str or Path
+        The run's folder.
+    limit : int
+        Largest file that may be read into memory, in bytes.
+
+    Returns
+    -------
+    StoredRun
+        Its header is verified; the steps are verified as they are read.
+
+    Raises
+    ------
+    StoreError
+        If there is no run, it is damaged, or a newer version wrote it.
+
+    Examples
+    --------
+    >>> read_run("no/such/folder")
+    Traceback (most recent call last):
+        ...
+    jkoflow.status.StoreError: no/such/folder holds no run: it has no run.json
+    """
+    run = read_header(Path(path), limit)
+    for _, file in checkpoints(run.path):
+        try:
+            read_archive(file, limit)
+        except StoreError:
+            if file.exists():  # else a run that is going on has just replaced it
+                raise
+    return run
+
+
+def read_header(path: Path, limit: int = LIMIT) -> StoredRun:
+    """`read_run` without looking at the checkpoints."""
+    file = path / RUN
+    if not file.exists() and not file.is_symlink():
+        raise StoreError(f"{path} holds no run: it has no {RUN}")
+    data = read_whole(file, limit)
+    _check_version(data, file)
+    head = unseal(data.rstrip(b"\n"), str(file))
+    try:
+        return StoredRun(
+            path=path,
+            version=VERSION,
+            problem=_problem(path, head, limit),
+            initial_energy=read_number(head["initial_energy"], f"{file}: initial_energy"),
+            status=status_named(head["status"], str(file)),
+            length=whole(head["steps"], f"{file}: steps"),
+            head=str(head["head"]),
+            created=dict(head["created"]),
+            steppers=tuple(head["steppers"]),
+            limit=limit,
+        )
+    except DEFECTS as error:
+        raise Impossible(f"{file} lacks or garbles {error}") from error
+
+
+def _check_version(data: bytes, file: Path) -> None:
+    """Said before the seal is looked at: a future format may seal in another way."""
+    head = parse(data, str(file))
+    if head.get("format") != NAME:
+        raise StoreError(f"{file} does not describe a run of jkoflow")
+    version = head.get("version")
+    if not isinstance(version, int) or version < 1:
+        raise StoreError(f"{file}: {version!r:.40} is no version number")
+    if version > VERSION:
+        raise StoreError(
+            f"{file} has format version {version}, this jkoflow reads up to {VERSION}: "
+            "install a newer jkoflow"
+        )
+
+
+def _problem(path: Path, head: Mapping[str, Any], limit: int) -> StoredProblem:
+    spec = decode(head["problem"])
+    if spec_digest(spec) != head["digest"]:
+        raise Altered(f"{path / RUN}: the problem's spec does not have the hash next to it")
+    arrays = read_archive(path / INITIAL, limit)
+    where = str(path / INITIAL)
+    taus = arrays.get("taus", np.zeros(0))
+    initial = measure_of(spec["initial"]["kind"], part(arrays, "measure"), where)
+    if array_digest(taus) != spec["taus"] or taus.shape != (spec["steps"],):
+        raise Altered(f"{where}: the steps tau are not those of the problem's spec")
+    found = {name: array_digest(a) for name, a in part(arrays, "measure").items()}
+    if found != spec["initial"]["arrays"]:
+        raise Altered(f"{where}: the initial measure is not that of the problem's spec")
+    return StoredProblem(spec, initial, taus)

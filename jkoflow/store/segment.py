@@ -1,0 +1,136 @@
+"""Arrays of consecutive steps in one file: gathered for writing, taken out one by one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..functionals.identity import array_digest, digest
+from ..status import StoreError
+from .archive import read_archive
+from .checked import whole
+from .layout import SEGMENT
+from .text import Altered, Impossible
+
+Place = tuple[int, tuple[int, ...]]
+
+
+class _Latest(NamedTuple):
+    """The array last put under a name, so that an equal one need not be put again."""
+
+    array: NDArray[Any]
+    data: bytes
+    place: Place
+    digest: str
+
+
+class Segment:
+    """Flat arrays, one for each name, to which each step appends.
+
+    Examples
+    --------
+    >>> segment = Segment(1)
+    >>> for edges in ([0.0, 1.0], [0.0, 2.0]):
+    ...     places, _ = segment.add({"edges": np.array(edges), "mass": np.ones(1)})
+    >>> places
+    {'edges': (2, (2,)), 'mass': (0, (1,))}
+    >>> segment.arrays()["edges"]
+    array([0., 1., 0., 2.])
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.steps = 0
+        self.bytes = 0
+        self._chunks: dict[str, list[bytes]] = {}
+        self._entries: dict[str, int] = {}
+        self._latest: dict[str, _Latest] = {}
+
+    def fits(self, arrays: dict[str, NDArray[Any]]) -> bool:
+        """Whether the arrays have the types of those already here under the same names."""
+        known = ((self._latest.get(name), a) for name, a in arrays.items())
+        return all(old is None or old.array.dtype == a.dtype for old, a in known)
+
+    def add(self, arrays: dict[str, NDArray[Any]]) -> tuple[dict[str, Place], dict[str, str]]:
+        """Append a step's arrays (as `storable` gives them); where each lies, and its digest."""
+        self.steps += 1
+        put = {name: self._put(name, a) for name, a in arrays.items()}
+        return (
+            {name: latest.place for name, latest in put.items()},
+            {name: latest.digest for name, latest in put.items()},
+        )
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The flat arrays, as they are written."""
+        return {
+            name: np.frombuffer(b"".join(chunks), self._latest[name].array.dtype)
+            for name, chunks in self._chunks.items()
+        }
+
+    def _put(self, name: str, array: NDArray[Any]) -> _Latest:
+        old = self._latest.get(name)
+        if old is not None and array is old.array and _constant(array):
+            return old
+        data = array.tobytes()
+        if old is not None and data == old.data and array.shape == old.array.shape:
+            return old
+        place = (self._entries.get(name, 0), array.shape)
+        self._chunks.setdefault(name, []).append(data)
+        self._entries[name] = place[0] + array.size
+        self.bytes += len(data)
+        said = digest(str(array.dtype).encode(), str(array.shape).encode(), data)
+        self._latest[name] = _Latest(array, data, place, said)
+        return self._latest[name]
+
+
+def _constant(array: NDArray[Any]) -> bool:
+    """Whether nobody can have changed the array: it is read-only and no view of another."""
+    return not array.flags.writeable and array.base is None
+
+
+class Segments:
+    """Takes arrays out of segments, of which it holds one at a time."""
+
+    def __init__(self, folder: Path, limit: int) -> None:
+        self._folder, self._limit = folder, limit
+        self._name = ""
+        self._members: dict[str, NDArray[Any]] = {}
+
+    def arrays(self, line: Mapping[str, Any], where: str) -> dict[str, NDArray[Any]]:
+        """The arrays that a line names, each compared with its digest."""
+        digests, places = line["arrays"], line["places"]
+        if digests.keys() != places.keys():
+            raise Impossible(f"{where}: arrays and places do not name the same")
+        if digests:
+            self._open(line["segment"], where)
+        return {name: self._array(name, places[name], digests[name], where) for name in digests}
+
+    def _open(self, name: Any, where: str) -> None:
+        if not isinstance(name, str) or not SEGMENT.fullmatch(name):
+            raise Impossible(f"{where}: {name!r:.80} is no name of a segment")
+        if name != self._name:
+            self._members = {}
+            self._members = read_archive(self._folder / name, self._limit)
+            self._name = name
+
+    def _array(self, name: str, place: Any, digest: Any, where: str) -> NDArray[Any]:
+        start = whole(place[0], f"{where}: offset of {name}")
+        shape = tuple(whole(n, f"{where}: shape of {name}") for n in place[1])
+        stop = start + math.prod(shape)
+        if not self._holds(name, stop):  # a run that is going on has written more by now
+            self._members = read_archive(self._folder / self._name, self._limit)
+        if not self._holds(name, stop):
+            raise StoreError(f"{where}: {self._name} does not hold all of {name}")
+        array = self._members[name][start:stop].reshape(shape)
+        if array_digest(array) != digest:
+            raise Altered(f"{where}: {name} in {self._name} does not have the digest of the line")
+        return array
+
+    def _holds(self, name: str, stop: int) -> bool:
+        flat = self._members.get(name)
+        return flat is not None and flat.ndim == 1 and stop <= len(flat)

@@ -1,0 +1,153 @@
+"""JSON without loss, and sealed with the hash of its own bytes.
+
+Finite floats are written by ``repr`` and come back exactly; NaN and infinities, which JSON lacks,
+are written as ``{"$float": "nan"}``; arrays (as in the states of some random generators) as
+``{"$array": [...], "dtype": "uint32"}``. Integers of any size are kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+import numpy as np
+
+from ..status import StoreError
+
+_SEAL = b',"sha256":"'
+_TAIL = len(_SEAL) + 64 + len(b'"}')
+_FLOATS = ("nan", "inf", "-inf")
+
+
+class Altered(StoreError):
+    """Something stored disagrees with its checksum: it was changed after it was written."""
+
+
+class Impossible(StoreError):
+    """What is stored is intact but makes no sense, such as a measure of unsorted edges."""
+
+
+def encode(value: Any) -> Any:
+    """A JSON value from which `decode` restores ``value``.
+
+    Raises
+    ------
+    StoreError
+        For anything but numbers, strings, None, lists, dicts with string keys, and arrays.
+
+    Examples
+    --------
+    >>> encode({"bound": math.inf, "n": np.int64(3)})
+    {'bound': {'$float': 'inf'}, 'n': 3}
+    >>> decode(encode([0.1, math.inf]))
+    [0.1, inf]
+    """
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, np.generic):
+        return encode(value.item())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else {"$float": str(value)}
+    if isinstance(value, np.ndarray) and value.dtype.kind in "iub":
+        return {"$array": value.tolist(), "dtype": value.dtype.name}
+    if isinstance(value, (list, tuple)):
+        return [encode(v) for v in value]
+    if isinstance(value, Mapping):
+        return {str(k): encode(v) for k, v in value.items()}
+    raise StoreError(f"a {type(value).__name__} cannot be stored: use numbers, strings and lists")
+
+
+def decode(value: Any) -> Any:
+    """Inverse of `encode`, up to tuples, which come back as lists."""
+    if isinstance(value, list):
+        return [decode(v) for v in value]
+    if not isinstance(value, dict):
+        return value
+    if value.keys() == {"$float"}:
+        return float(value["$float"])
+    if value.keys() == {"$array", "dtype"}:
+        dtype = np.dtype(str(value["dtype"]))
+        if dtype.kind not in "iub":
+            raise Impossible(f"an array of type {dtype} where only integers are stored")
+        return np.array(value["$array"], dtype=dtype)
+    return {k: decode(v) for k, v in value.items()}
+
+
+def presentable(value: Any) -> Any:
+    """What `encode` accepts and eyes can use: for statistics, where loss does no harm."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist() if value.size <= 64 else f"array of shape {value.shape}"
+    if isinstance(value, (list, tuple)):
+        return [presentable(v) for v in value]
+    if isinstance(value, Mapping):
+        return {str(k): presentable(v) for k, v in value.items()}
+    if isinstance(value, (complex, np.complexfloating)):
+        return str(value)
+    known = value is None or isinstance(value, (bool, int, float, str, np.generic))
+    return encode(value) if known else f"<{type(value).__qualname__}>"
+
+
+def number(value: float) -> float | str:
+    """A float for a field that is known to hold one; NaN and infinities become strings."""
+    x = float(value)
+    return x if math.isfinite(x) else str(x)
+
+
+def read_number(value: Any, what: str) -> float:
+    """Inverse of `number`; anything else is `Impossible`."""
+    if isinstance(value, str) and value in _FLOATS:
+        return float(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise Impossible(f"{what} must be a number, but is {value!r:.80}")
+    return float(value)
+
+
+def compact(value: Any) -> str:
+    """Canonical text of a JSON value: no spaces, keys sorted."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def parse(text: bytes, where: str) -> dict[str, Any]:
+    """A JSON object, or a `StoreError` that says where."""
+    try:
+        value = json.loads(text.decode("utf-8"), parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise StoreError(f"{where} is not readable JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise StoreError(f"{where} must hold a JSON object, not a {type(value).__name__}")
+    return value
+
+
+def _no_constant(token: str) -> NoReturn:
+    raise ValueError(f"{token} is no JSON number")
+
+
+def seal(text: str) -> bytes:
+    """A JSON object's text with a last key ``sha256``, the hash of all bytes before it.
+
+    Examples
+    --------
+    >>> unseal(seal('{"a": 1}'), "here")
+    {'a': 1}
+    """
+    body = text[:-1].encode()
+    return body + _SEAL + hashlib.sha256(body).hexdigest().encode() + b'"}'
+
+
+def unseal(data: bytes, where: str) -> dict[str, Any]:
+    """The object in sealed text.
+
+    Raises
+    ------
+    StoreError
+        If the seal is cut off; `Altered` if it does not fit.
+    """
+    body, tail = data[:-_TAIL], data[-_TAIL:]
+    if not tail.startswith(_SEAL) or not tail.endswith(b'"}'):
+        raise StoreError(f"{where} is cut off or damaged: it does not end in its checksum")
+    if hashlib.sha256(body).hexdigest().encode() != tail[len(_SEAL) : -2]:
+        raise Altered(f"{where} was changed after it was written: its checksum does not fit")
+    return parse(body + b"}", where)
