@@ -126,6 +126,7 @@ class _Search:
 
     def __post_init__(self) -> None:
         self.plan = Plan.pairing(np.arange(len(self.w)), self.w)
+        self.objective = self._objective()
         self.judgement: Judgement | None = None
         self.status = Status.MAX_ITERATIONS
         self.stats = {"iterations": 0, "evaluations": 0, "products": 0, "pairings": 0}
@@ -137,10 +138,9 @@ class _Search:
             return self.y
         if len(velocity) <= live[-1]:
             return self.y
-        objective = self._objective()
-        guess = objective.attempt(self.y + self.tau * velocity[live])
-        here = objective.attempt(self.y)
-        return guess.x if guess and here and guess.value < here.value else self.y
+        value = float(self.smooth.value_at_points(self.y, self.w))
+        guess = self.objective.attempt(self.y + self.tau * velocity[live])
+        return guess.x if guess is not None and guess.value < value else self.y
 
     def run(self, x: Array) -> None:
         """Minimise and judge until the coupling stays; sets ``x``, ``plan`` and ``status``."""
@@ -157,7 +157,9 @@ class _Search:
                 self.status = Status.SOLVER_FAILED
                 self.stats["reason"] = str(error)
                 return
-            self.plan = judgement.plan
+            if judgement.improved:
+                self.plan = judgement.plan
+                self.objective = self._objective()
             self.stats["certificate"] = judgement.route
             if not judgement.improved:
                 self.judgement = judgement
@@ -172,7 +174,7 @@ class _Search:
         return -2.0 * self.tau * self.smooth.first_variation_at_points(self.x, self.w, self.x)
 
     def _minimise(self, x: Array) -> Outcome:
-        objective, limit = self._objective(), self.options.max_iterations
+        objective, limit = self.objective, self.options.max_iterations
         if self.options.method == "newton":
             return self._descend(objective, x, NewtonCG(objective), limit)
         first = limit if self.options.method == "lbfgs" else min(limit, _FIRST_TRY)
@@ -189,10 +191,10 @@ class _Search:
         return self._descend(objective, x, LimitedMemory(objective), limit - first)
 
     def _descend(self, objective: Objective, x: Array, descent: Descent, limit: int) -> Outcome:
-        before = objective.evaluations
         outcome = minimise(objective, x, descent, self.options.tolerance, limit)
         self.stats["iterations"] += outcome.iterations
-        self.stats["evaluations"] += objective.evaluations - before
+        self.stats["evaluations"] += objective.evaluations
+        objective.evaluations = 0
         self.stats["products"] += descent.products
         self.stats["residual"] = outcome.point.residual
         self.stats["slope"] = objective.slope(outcome.point.x)

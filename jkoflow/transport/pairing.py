@@ -64,7 +64,7 @@ def rounding_margin(x: Array, y: Array, f: Array) -> float:
     return 8 * _EPS * float(np.ptp(f) + paired_distances(x, y).max())
 
 
-def pairing_potentials(x: Array, y: Array, f: Array, sweeps: int = 20) -> Potentials | None:
+def pairing_potentials(x: Array, y: Array, f: Array, sweeps: int = 8) -> Potentials | None:
     """Potentials that prove the pairing i ↔ i optimal, from a guess f; None if none were found.
 
     Each sweep lowers g_j to min_i |x_i − y_j|² − f_i and sets f_i = |x_i − y_i|² − g_i again:
@@ -76,7 +76,7 @@ def pairing_potentials(x: Array, y: Array, f: Array, sweeps: int = 20) -> Potent
     x, y : ndarray, shape (n, d)
     f : ndarray, shape (n,)
     sweeps : int
-        Each costs as much as the check, O(n²d).
+        Each costs as much as the check, O(n²d); more than some cost more than the exact solver.
 
     Examples
     --------
