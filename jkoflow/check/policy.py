@@ -1,0 +1,51 @@
+"""Every tolerance of the judge, with its reason. Nothing else in `jkoflow.check` is tuned."""
+
+from __future__ import annotations
+
+EPS = 2.0**-52
+
+MASS = 1e-12
+"""Relative to each mass. A sum of n weights rounds by n·EPS/2, so this is loose up to n = 1e4 and
+catches a loss of 1e-9; the sum of all weights is allowed MASS + n·EPS."""
+
+ROUNDING = 64
+"""Energies are sums of products: their error is a small multiple of EPS times the sum of the
+absolute values, and pairwise summation keeps the multiple below this for every n in reach."""
+
+TRANSPORT_GAP = 1e-9
+"""Relative gap between a coupling's cost and its dual value. Exact solvers reach 1e-13 at 2000
+points; 1e-9 of W2²/(2τ) is far below what the energy inequality or the gap could notice."""
+
+MAP = 1e-10
+"""Relative error of AΣ⁺A = Σ. Eigendecompositions reach EPS times the condition number."""
+
+STORED = 1e-11
+"""Relative: a stored number against the same number recomputed by the same formula, on another
+machine perhaps. Catches an energy raised by 1e-8 with three digits to spare."""
+
+STATIONARITY = 1e-4
+"""Residual of the optimality condition relative to the slope W2/τ. The step's minimiser is then
+within 1e-4·W2 and its objective within 1e-8·W2²/(2τ) (for λ ≥ 0): eight digits below what the
+step itself dissipates, while a position wrong by 1e-3 of a step shows ten times over."""
+
+GAP = 1e-6
+"""Certified gap of a step relative to the energy it loses: no sum of such gaps is visible in the
+energy curve of a run."""
+
+BLIND = 1e-3
+"""If rounding alone makes a residual this large relative to the gradients it is made of, the
+residual says nothing, and the verdict is UNDECIDED."""
+
+ORDER, ORDER_REJECTED = 1.9, 1.5
+"""A correct derivative leaves a remainder of order 2, a wrong one of order 1."""
+
+DERIVATIVE = 1e-6
+"""A derivative that agrees with the differences to this relative accuracy at steps near rounding
+is correct, whatever order rounding leaves visible. Central differences give 1e-10."""
+
+FIXED_POINT = 1e-3
+"""Default bound on KL(ρ‖ρ̂). A piecewise uniform law on n graded cells cannot be nearer to a
+smooth one than O(n^-2) in KL (2e-4 at n = 100), so much smaller would reject exact quantiles."""
+
+NEGLIGIBLE = 45.0
+"""The Gibbs density is integrated until its logarithm is this far below its maximum (3e-20)."""
