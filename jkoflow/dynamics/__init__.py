@@ -1,1 +1,27 @@
 """What the flow is compared with: stochastic gradient descent of particles."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+# `sgd` itself is jkoflow.sgd, or jkoflow.dynamics.sgd.sgd: the name is taken by its module here.
+_ORIGIN = {
+    "SGDRun": "sgd",
+    "Recording": "sgd_record",
+    "means": "sgd_record",
+    "radii": "sgd_record",
+    "radius_quantiles": "sgd_record",
+    "of_radii": "sgd_record",
+    "test_risk": "sgd_record",
+    "jko_time": "sgd_schedule",
+    "NOISE": "sgd_schedule",
+}
+
+__all__ = list(_ORIGIN)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ORIGIN:  # when first used, since compiling is not for everyone
+        return getattr(import_module(f".{_ORIGIN[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

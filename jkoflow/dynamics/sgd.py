@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import math
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -18,12 +14,11 @@ from ..measures.particles import Particles
 from ..networks.populations import Population
 from ..networks.units import Unit
 from ..status import InvalidMeasure, InvalidProblem, Status, StepFailed
-from .sgd_data import Piece, Stream
+from .sgd_data import Stream
+from .sgd_engines import Engine, choose_engine
+from .sgd_loop import Force, run_steps
 from .sgd_record import Recorder, Recording, as_recording
-from .sgd_schedule import NOISE, Schedule, StepSizes, jko_time
-
-if TYPE_CHECKING:
-    from .sgd_engines import Engine
+from .sgd_schedule import Schedule, StepSizes, is_real, jko_time
 
 
 @dataclass(frozen=True)
@@ -159,7 +154,7 @@ def sgd(
     steps, batch = _integer(steps, "steps", 0), _integer(batch, "batch", 1)
     if threads is not None:
         threads = _integer(threads, "threads", 1)
-    force = _Force(lam, beta, noise, theta)
+    force = Force(lam, beta, noise, theta)
     if not isinstance(unit, Unit):
         raise InvalidProblem(
             f"unit must be a jkoflow.networks unit, not {type(unit).__name__}: subclass "
@@ -169,9 +164,10 @@ def sgd(
     stream = Stream(population, sizes, batch, theta.shape[1], steps, data_rng, theta.dtype)
     recorder = Recorder(as_recording(record), sizes.epsilon, steps)
     engine = _checked_engine(unit, population, theta, batch, threads)
-    done, status = _run(engine, stream, force, noise_rng, recorder, steps, progress)
+    done, status = run_steps(engine, stream, force, noise_rng, recorder, steps, progress)
     run = SGDRun(
-        engine.theta, done, sizes.epsilon, xi, sizes.epsilon * recorder.due[: recorder.count],
+        engine.theta, done, sizes.epsilon, xi,
+        np.asarray(sizes.epsilon * recorder.due[: recorder.count], dtype=float),
         recorder.statistics(), recorder.snapshots, status,
     )  # fmt: skip
     if throw and not status.ok and status is not Status.INTERRUPTED:
@@ -181,72 +177,6 @@ def sgd(
             run,
         )
     return run
-
-
-def _run(
-    engine: Engine,
-    stream: Stream,
-    force: _Force,
-    rng: np.random.Generator,
-    recorder: Recorder,
-    steps: int,
-    progress: bool,
-) -> tuple[int, Status]:
-    """The loop: steps taken and how it ended; the engine is left with the last finite θ."""
-    done, most = 0, force.steps_at_once(stream.batch)
-    with _deferred_interrupt() as interrupted, _bar(steps, progress) as bar:
-        try:
-            while True:
-                if recorder.next_due(-1) == done:
-                    recorder.record(engine.theta)
-                if done >= steps or interrupted():
-                    break
-                target = min(recorder.next_due(steps), steps, done + most)
-                piece, before = stream.take(target - done), engine.save()
-                force.run(engine, piece, rng)
-                if not engine.finite():
-                    engine.restore(before)
-                    return done, Status.NON_FINITE
-                done += len(piece.s)
-                bar(len(piece.s))
-        except KeyboardInterrupt:
-            return done, Status.INTERRUPTED
-    return done, Status.COMPLETE if done >= steps else Status.INTERRUPTED
-
-
-class _Force:
-    """Regularisation and noise."""
-
-    def __init__(self, lam: float, beta: float, noise: str, theta: Array) -> None:
-        if not (np.isscalar(lam) and np.isrealobj(lam) and math.isfinite(lam) and lam >= 0):
-            raise InvalidProblem(f"lam must be finite and not negative, but is {lam!r}")
-        if not (np.isscalar(beta) and np.isrealobj(beta) and beta > 0):
-            raise InvalidProblem(f"beta must be positive (inf for no noise), but is {beta!r}")
-        if noise not in NOISE:
-            raise InvalidProblem(f"noise must be one of {sorted(NOISE)}, but is {noise!r}")
-        self.lam, self.beta, self.factor = float(lam), float(beta), NOISE[noise]
-        self.shape, self.dtype = theta.shape[::-1], theta.dtype
-
-    def steps_at_once(self, batch: int) -> int:
-        """Steps between two looks at Ctrl-C: some tenths of a second."""
-        return max(1, 5 * 10**9 // (batch * math.prod(self.shape)))
-
-    def run(self, engine: Engine, piece: Piece, rng: np.random.Generator) -> None:
-        """Take the steps of ``piece``; with noise, a megabyte of it at a time."""
-        from .sgd_engines import Forcing
-
-        decay = (2 * self.lam * piece.s).astype(self.dtype)
-        amplitude = np.sqrt(self.factor * piece.s / self.beta).astype(self.dtype)
-        k = len(piece.s)
-        if math.isinf(self.beta):
-            engine.run(piece, Forcing(decay, amplitude, np.empty((0, *self.shape), self.dtype)))
-            return
-        batch, once = len(piece.y) // k, max(1, 2**18 // math.prod(self.shape))
-        for i in range(0, k, once):
-            now, rows = slice(i, i + once), slice(i * batch, (i + once) * batch)
-            part = Piece(piece.x[rows], piece.y[rows], piece.s[now])
-            z = rng.standard_normal((len(part.s), *self.shape), dtype=self.dtype.type)
-            engine.run(part, Forcing(decay[now], amplitude[now], z))
 
 
 def _particles(theta0: ArrayLike | Measure, dtype: DTypeLike) -> Array:
@@ -272,8 +202,6 @@ def _checked_engine(
     unit: Unit, population: Population, theta: Array, batch: int, threads: int | None
 ) -> Engine:
     """The engine, once unit and θ are known to fit the data."""
-    from .sgd_engines import choose_engine
-
     width = getattr(population, "dim", None)
     needed = unit.dim(width) if isinstance(width, int) else None
     if needed is not None and needed != theta.shape[1]:
@@ -285,42 +213,8 @@ def _checked_engine(
 
 
 def _integer(value: Any, name: str, least: int) -> int:
-    whole = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    if not whole or value != value or math.isinf(value) or int(value) != value or value < least:
+    if not (is_real(value) and math.isfinite(value) and int(value) == value >= least):
         raise InvalidProblem(f"{name} must be an integer ≥ {least}, but is {value!r}")
     return int(value)
 
 
-@contextmanager
-def _deferred_interrupt() -> Iterator[Any]:
-    """Within, Ctrl-C raises a flag, so that no step is cut in half; a second one interrupts."""
-    flag = threading.Event()
-
-    def handler(signum: int, frame: Any) -> None:
-        if flag.is_set():
-            raise KeyboardInterrupt
-        flag.set()
-
-    ours = (
-        threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    )
-    if ours:
-        signal.signal(signal.SIGINT, handler)
-    try:
-        yield flag.is_set
-    finally:
-        if ours:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-@contextmanager
-def _bar(steps: int, show: bool) -> Iterator[Any]:
-    """A progress bar's update function, or one that does nothing."""
-    if not show:
-        yield lambda k: None
-        return
-    from tqdm import tqdm
-
-    with tqdm(total=steps, unit="step", unit_scale=True) as bar:
-        yield bar.update

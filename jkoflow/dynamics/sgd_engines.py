@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple, Protocol
 
 import numba
 import numpy as np
 
 from ..measures.base import Array
-from ..networks import activations
-from ..networks.units import ScaledUnit, SimpleUnit, Unit, with_ones
+from ..networks.units import Unit, with_ones
 from ..status import InvalidProblem
 from . import sgd_kernels as kernels
 from .sgd_data import Piece
+from .sgd_layout import Formula, aligned_zeros, compiled_formula, pack, unpack
 
 
 class Forcing(NamedTuple):
@@ -50,70 +50,13 @@ class Engine(Protocol):
         """Go back to what `save` gave."""
         ...
 
+    def ready(self) -> AbstractContextManager[Any]:
+        """The context in which `run` is called: threads, settings of libraries."""
+        ...
+
     def run(self, piece: Piece, forcing: Forcing) -> None:
         """Take len(piece.s) steps."""
         ...
-
-
-class Formula(NamedTuple):
-    """A unit that the compiled kernels know: aσ(⟨w, x⟩) or σ(⟨w, x⟩)."""
-
-    scaled: bool
-    kind: int
-    table: Array
-
-
-def compiled_formula(unit: Unit, dtype: Any) -> Formula | None:
-    """How the kernels evaluate this unit, or None where they cannot."""
-    if type(unit) not in (SimpleUnit, ScaledUnit):
-        return None
-    sigma = unit.activation  # type: ignore[attr-defined]
-    if type(sigma) is activations.PiecewiseLinear:
-        kind, table = kernels.PIECEWISE, _pieces(sigma)
-    elif sigma == activations.smooth_truncated_relu:
-        kind, table = kernels.SMOOTH_STEP, np.array([activations.SMOOTH_STEP, (0, 1, 0, 0)])
-    elif sigma == activations.tanh:
-        kind, table = kernels.TANH, np.zeros((1, 4))
-    elif sigma == activations.softplus:
-        kind, table = kernels.SOFTPLUS, np.zeros((1, 4))
-    else:
-        return None
-    return Formula(type(unit) is ScaledUnit, kind, table.astype(dtype))
-
-
-def _pieces(sigma: activations.PiecewiseLinear) -> Array:
-    """Rows (lo, hi, ref, slope) of the pieces that are not constant; see `kernels.activate`."""
-    knots = sigma.knots
-    lo = np.concatenate([[-np.inf], knots])
-    hi = np.concatenate([knots, [np.inf]])
-    ref = np.concatenate([knots[:1], knots])
-    pieces = np.stack([lo, hi, ref, sigma.slopes], axis=1)
-    return np.concatenate([[[sigma.values[0], 0, 0, 0]], pieces[sigma.slopes != 0]])
-
-
-def pack(theta: Array, lanes: int) -> Array:
-    """(N, rows) → (tiles, rows, lanes), padded with zeros."""
-    n, rows = theta.shape
-    tiles = -(-n // lanes)
-    padded = np.zeros((tiles * lanes, rows), dtype=theta.dtype)
-    padded[:n] = theta
-    W = aligned_zeros((tiles, rows, lanes), theta.dtype)
-    W[...] = padded.reshape(tiles, lanes, rows).transpose(0, 2, 1)
-    return W
-
-
-def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> Array:
-    """Zeros that start on a cache line: unaligned, each vector operation touches two of them,
-    and the sweeps take twice as long."""
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    buffer = np.zeros(size + 64, dtype=np.uint8)
-    start = -buffer.ctypes.data % 64
-    return buffer[start : start + size].view(dtype).reshape(shape)
-
-
-def unpack(W: Array, n: int) -> Array:
-    """Inverse of `pack`."""
-    return np.ascontiguousarray(W.transpose(0, 2, 1).reshape(-1, W.shape[1])[:n])
 
 
 class _Packed:
@@ -164,6 +107,9 @@ class SingleSample(_Packed):
         # inner products, values and slopes of the particles at the sample in work
         self.work = aligned_zeros((3, len(self.outer)), theta.dtype)
 
+    def ready(self) -> AbstractContextManager[Any]:
+        return nullcontext()
+
     def run(self, piece: Piece, forcing: Forcing) -> None:
         kernels.run_single(
             self.W.reshape(-1), self.outer, *self.work, self.inputs(piece.x), piece.y, piece.s,
@@ -171,7 +117,7 @@ class SingleSample(_Packed):
         )  # fmt: skip
 
 
-_BLOCK = 2**15
+_BLOCK = 2**16
 """Particles times samples in a block: its products and slopes fit the second-level cache."""
 
 
@@ -191,6 +137,7 @@ class Blocks(_Packed):
         shape = (blocks, batch, lanes) if formula.scaled else (1, 1, lanes)
         self.value = aligned_zeros(shape, dtype)
         self.sums = np.zeros((blocks, batch))
+        self._pool: ThreadPoolExecutor | None = None
         cuts = np.linspace(0, blocks, self.threads + 1).astype(int).tolist()
         self._shares = [
             (
@@ -203,39 +150,45 @@ class Blocks(_Packed):
         ]
 
     def run(self, piece: Piece, forcing: Forcing) -> None:
-        k, number = len(piece.s), self.W.dtype.type
+        k, zero = len(piece.s), self.W.dtype.type(0)
         X = self.inputs(piece.x).reshape(k, self.batch, -1)
         y = piece.y.reshape(k, self.batch)
         none, silence = np.zeros(self.batch, self.W.dtype), np.zeros((0, 0), self.W.dtype)
-        with self._sharing() as share:
-            share(X, -1, 0, none, number(0), silence, number(0))
-            for m in range(k):
-                residual = y[m] - self.sums.sum(axis=0) / self.n
-                c = (2 * piece.s[m] / self.batch * residual).astype(self.W.dtype)
-                noise = forcing.noise[m] if len(forcing.noise) else silence
-                begin = m + 1 if m + 1 < k else -1
-                share(X, m, begin, c, forcing.decay[m], noise, forcing.amplitude[m])
+        self._visit(X, -1, 0, none, zero, silence, zero)
+        for m in range(k):
+            residual = y[m] - self.sums.sum(axis=0) / self.n
+            c = (2 * piece.s[m] / self.batch * residual).astype(self.W.dtype)
+            noise = forcing.noise[m] if len(forcing.noise) else silence
+            begin = m + 1 if m + 1 < k else -1
+            self._visit(X, m, begin, c, forcing.decay[m], noise, forcing.amplitude[m])
+
+    def _visit(self, *arguments: Any) -> None:
+        """Send each thread through its blocks."""
+        if self._pool is None:
+            for share in self._shares:
+                self._work(share, *arguments)
+        else:
+            list(self._pool.map(lambda share: self._work(share, *arguments), self._shares))
+
+    def _work(
+        self, share: Any, X: Array, finish: int, begin: int, c: Array, decay: Any, noise: Array,
+        amplitude: Any,
+    ) -> None:  # fmt: skip
+        blocks, value, pre, change = share
+        kernels.run_blocks(
+            blocks, finish, begin, self.W, self.outer, value, self.slope, pre, change, self.sums,
+            c, X, decay, noise, amplitude, self.n, *self.formula,
+        )  # fmt: skip
 
     @contextmanager
-    def _sharing(self) -> Iterator[Any]:
-        """A function that sends each thread through its blocks."""
-
-        def work(part: Any, X: Array, finish: int, begin: int, c: Array, decay: Any, noise: Array,
-                 amplitude: Any) -> None:  # fmt: skip
-            blocks, value, pre, change = part
-            kernels.run_blocks(
-                blocks, finish, begin, self.W, self.outer, value, self.slope, pre, change,
-                self.sums, c, X, decay, noise, amplitude, self.n, *self.formula,
-            )  # fmt: skip
-
+    def ready(self) -> Iterator[None]:
         with single_threaded_blas():
             if self.threads == 1:
-                yield lambda *arguments: work(self._shares[0], *arguments)
+                yield
                 return
-            with ThreadPoolExecutor(self.threads) as pool:
-                yield lambda *arguments: list(
-                    pool.map(lambda part: work(part, *arguments), self._shares)
-                )
+            with ThreadPoolExecutor(self.threads) as self._pool:
+                yield
+            self._pool = None
 
 
 class AnyUnit:
@@ -258,6 +211,9 @@ class AnyUnit:
 
     def restore(self, saved: Any) -> None:
         self._theta = saved
+
+    def ready(self) -> AbstractContextManager[Any]:
+        return nullcontext()
 
     def run(self, piece: Piece, forcing: Forcing) -> None:
         for m, s in enumerate(piece.s):
@@ -292,7 +248,7 @@ def single_threaded_blas() -> Any:
     """Keep BLAS to the calling thread: on products this small its own threads cost more than they
     bring. Needs threadpoolctl, and leaves BLAS as it is where that is not installed."""
     try:
-        from threadpoolctl import threadpool_limits
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
     except ImportError:
         return nullcontext()
     return threadpool_limits(1, user_api="blas")

@@ -46,9 +46,9 @@ class StepSizes:
     """
 
     def __init__(self, epsilon: float, xi: Schedule = 1.0) -> None:
-        if not (_is_real(epsilon) and math.isfinite(epsilon) and epsilon > 0):
+        if not (is_real(epsilon) and math.isfinite(epsilon) and epsilon > 0):
             raise InvalidProblem(f"epsilon must be positive and finite, but is {epsilon!r}")
-        if not callable(xi) and not (_is_real(xi) and math.isfinite(xi) and xi >= 0):
+        if not callable(xi) and not (is_real(xi) and math.isfinite(xi) and xi >= 0):
             raise InvalidProblem(
                 f"xi must be a nonnegative number or a function of the time t, but is {xi!r}"
             )
@@ -116,7 +116,8 @@ def jko_time(xi: Schedule, t: float) -> float:
     return 2.0 * float(value)
 
 
-def _is_real(value: object) -> bool:
+def is_real(value: object) -> bool:
+    """Whether a value is a plain real number."""
     return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 

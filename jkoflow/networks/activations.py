@@ -95,20 +95,20 @@ class PiecewiseLinear(Activation):
         self.curvature_bound = float("inf") if np.diff(self.slopes).any() else 0.0
 
     def __call__(self, t: ArrayLike) -> Array:
-        t = _floating(t)
-        knots, slopes = self.knots.astype(t.dtype), self.slopes.astype(t.dtype)
-        result = np.full_like(t, self.values[0])
+        u = _floating(t)
+        knots, slopes = self.knots.astype(u.dtype), self.slopes.astype(u.dtype)
+        result = np.full_like(u, self.values[0])
         if slopes[0]:
-            result += slopes[0] * np.minimum(t - knots[0], 0)
+            result += slopes[0] * np.minimum(u - knots[0], 0)
         for j in range(len(knots) - 1):
-            result += slopes[j + 1] * (np.clip(t, knots[j], knots[j + 1]) - knots[j])
+            result += slopes[j + 1] * (np.clip(u, knots[j], knots[j + 1]) - knots[j])
         if slopes[-1]:
-            result += slopes[-1] * np.maximum(t - knots[-1], 0)
+            result += slopes[-1] * np.maximum(u - knots[-1], 0)
         return result
 
     def derivative(self, t: ArrayLike) -> Array:
-        t = _floating(t)
-        return self.slopes.astype(t.dtype)[np.searchsorted(self.knots.astype(t.dtype), t)]
+        u = _floating(t)
+        return self.slopes.astype(u.dtype)[np.searchsorted(self.knots.astype(u.dtype), u)]
 
     def second(self, t: ArrayLike) -> Array:
         return np.zeros_like(_floating(t))
@@ -172,7 +172,7 @@ class SmoothActivation(Activation):
 
 
 def _floating(t: ArrayLike) -> Any:
-    array = np.asarray(t)
+    array: Any = np.asarray(t)
     return array if array.dtype in (np.float32, np.float64) else array.astype(float)
 
 
