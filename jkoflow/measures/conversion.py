@@ -45,7 +45,7 @@ def sample(mu: Measure, n: int, rng: Any = None) -> Particles:
     >>> sample(Gaussian([0.0, 1.0], np.eye(2)), 5, rng=0).points.shape
     (5, 2)
     """
-    if isinstance(n, bool) or not np.isscalar(n) or n < 1 or int(n) != n:
+    if isinstance(n, bool) or int(n) != n or n < 1:
         raise InvalidMeasure(f"n must be a positive number of points, not {n!r}")
     generator = np.random.default_rng(rng)
     if isinstance(mu, Gaussian):

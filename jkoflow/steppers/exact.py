@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -94,7 +95,8 @@ def _pairing(old: Array, new: Array, shift: Array, c: float) -> Witness:
     """Potentials of v ↦ v/c + shift: |u − v + Δ|² − f − g = |√c u − v/√c|² ≥ 0."""
     f = (1.0 - c) * (new * new).sum(axis=1) + 2.0 * new @ shift + shift @ shift
     g = (1.0 - 1.0 / c) * (old * old).sum(axis=1) - 2.0 * old @ shift
-    return Witness("pairing", {"order": np.arange(len(old)), "f": f, "g": g})
+    arrays: dict[str, Any] = {"order": np.arange(len(old)), "f": f, "g": g}
+    return Witness("pairing", arrays)
 
 
 def dilated(
