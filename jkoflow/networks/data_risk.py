@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..functionals.features import FeatureMap
-from ..functionals.identity import array_digest
+from ..functionals.features import FeatureMap, answer_of
+from ..functionals.identity import array_digest, describe
 from ..functionals.risk import Risk
 from ..measures.base import Array, finite_array, frozen
 from ..status import InvalidFunctional
@@ -34,13 +34,14 @@ class UnitFeatures(FeatureMap):
         self.curvature_bounds = self._claim("curvature_bounds")
 
     def __call__(self, theta: Array) -> Array:
-        values = np.asarray(self.unit.value(theta, self.x))
-        if values.shape != (len(self.x), len(theta)) or np.iscomplexobj(values):
+        expected = self._dimension()
+        if expected is not None and theta.shape[1] != expected:
             raise InvalidFunctional(
-                f"the unit's value must be real with shape {(len(self.x), len(theta))}, but has "
-                f"shape {values.shape} and type {values.dtype}"
+                f"{self.unit!r} has {expected} parameters for inputs in R^{self.x.shape[1]}, but "
+                f"the measure's points live in R^{theta.shape[1]}"
             )
-        return values
+        shape = (len(self.x), len(theta))
+        return answer_of(self.unit.value, (theta, self.x), shape, f"{self.unit!r}.value(theta, x)")
 
     def vjp(self, theta: Array, c: Array) -> Array:
         return np.asarray(self.unit.vjp(theta, self.x, c))
@@ -62,13 +63,15 @@ class UnitFeatures(FeatureMap):
         own = getattr(type(self.unit), method, None)
         return own is not None and own is not getattr(Unit, method)
 
+    def _dimension(self) -> int | None:
+        dim = getattr(self.unit, "dim", None)
+        return None if dim is None else dim(self.x.shape[1])
+
     def _claim(self, name: str) -> Array | None:
         bounds = getattr(self.unit, name, None)
         return None if bounds is None else np.asarray(bounds(self.x), dtype=float)
 
     def spec(self) -> dict[str, Any]:
-        from ..functionals.identity import describe
-
         return {"unit": describe(self.unit), "x": array_digest(self.x)}
 
 

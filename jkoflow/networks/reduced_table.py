@@ -60,15 +60,21 @@ class RadialTable(FeatureMap):
         return RadialFeaturesAt(self, theta)
 
     def _bounds(self) -> tuple[Array, Array]:
-        """sup|φ'| and sup|φ''|, rigorous up to rounding: Bernstein coefficients bound b's
-        polynomials on each interval, and the factors ds/dr = (1−s)²/c fall in s."""
+        """sup|φ'| and sup|φ''|, rigorous up to rounding.
+
+        With ds/dr = (1−s)²/c: φ' = a + b_s(1−s)²/c and φ'' = [b_ss(1−s) − 2b_s](1−s)³/c². On each
+        interval Bernstein coefficients bound the polynomials, and powers of 1 − s fall.
+        """
         m, c = self._count, self._scale
-        left = 1 - np.arange(m) / m
-        first = _largest(_differentiated(self._table)) * m
-        second = _largest(_differentiated(_differentiated(self._table))) * m * m
-        slope = first * left**2 / c
-        bend = second * left**4 / c**2 + first * 2 * left**3 / c**2
-        return np.abs(self._linear) + slope.max(axis=1), bend.max(axis=1)
+        first = _differentiated(self._table)  # b_s = m·first, b_ss = m²·second, s = (i + x)/m
+        second = _differentiated(first)
+        remaining = m - np.arange(m)
+        bracket = -2.0 * first
+        bracket[:-1] += second * remaining
+        bracket[1:] -= second
+        left = remaining / m
+        slope = np.abs(self._linear) + (_largest(first) * left**2 * m / c).max(axis=1)
+        return slope, (_largest(bracket) * left**3 * m / c**2).max(axis=1)
 
 
 class RadialFeaturesAt(FeaturesAt):

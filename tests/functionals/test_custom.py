@@ -178,16 +178,17 @@ def test_autodiff(library):
         from torch import sin
 
     @jf.functional(autodiff=library)
-    def F(x, w):
+    def energy(x, w):
         return w @ (x**4).sum(1) + sin(w @ x[:, 0])
 
     by_hand = jf.functional(gradient=quartic_gradient)(quartic)
-    assert F.value(MU) == pytest.approx(quartic(MU.points, MU.weights), rel=1e-14)
-    assert F.gradient(MU) == pytest.approx(by_hand.gradient(MU), rel=1e-12, abs=1e-13)
+    assert energy.value(MU) == pytest.approx(quartic(MU.points, MU.weights), rel=1e-14)
+    assert energy.gradient(MU) == pytest.approx(by_hand.gradient(MU), rel=1e-12, abs=1e-13)
     at = np.array([[0.4, -1.0], [2.0, 0.3]])
     # by_hand takes one-sided differences: 1e-5² times a third derivative, and rounding 1e-10
-    assert F.first_variation(MU, at) == pytest.approx(by_hand.first_variation(MU, at), abs=1e-7)
-    assert taylor_rate(F, MU) == pytest.approx(3.0, abs=0.3)
+    variation = energy.first_variation(MU, at)
+    assert variation == pytest.approx(by_hand.first_variation(MU, at), abs=1e-7)
+    assert taylor_rate(energy, MU) == pytest.approx(3.0, abs=0.3)
 
 
 @pytest.mark.parametrize("library", ["jax", "torch"])

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from jkoflow import Interaction, Particles, QuadraticInteraction, QuadraticPotential, Quantiles, Radial
+from jkoflow import (
+    Interaction,
+    Particles,
+    QuadraticInteraction,
+    QuadraticPotential,
+    Quantiles,
+    Radial,
+)
 from jkoflow.functionals import interaction as module
 from jkoflow.functionals.curvature import Action, Dense
 from jkoflow.status import InvalidFunctional, NotDefined
