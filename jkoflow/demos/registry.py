@@ -50,7 +50,7 @@ DEMOS = {
             "SGD on a two-layer network against the JKO flow of its risk and free energy",
             30,
             "isotropic Gaussian classes, d=40, N=800, Δ=.8 (std), truncated ReLU: Mei, Montanari "
-            "and Nguyen 2018; step ε=2e-5, λ and β are ours",
+            "and Nguyen 2018; ε=1e-6 is recalled, λ and β are ours",
             "radial",
         ),
         Demo(

@@ -22,7 +22,7 @@ def digest(*chunks: bytes) -> str:
 
 def array_digest(array: Any) -> str:
     """Hash of an array's shape, type and bytes."""
-    a = np.ascontiguousarray(array)
+    a = np.asarray(array, order="C")  # unlike ascontiguousarray, keeps a number a number
     return digest(str(a.dtype).encode(), str(a.shape).encode(), a.tobytes())
 
 
