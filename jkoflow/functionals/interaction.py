@@ -16,6 +16,7 @@ from .differences import difference_gradient, difference_hessian
 from .features import answer_of
 from .identity import describe
 from .potential import QuadraticPotential
+from .spherical import SphericalInteraction
 
 PointFunction = Callable[[Array], ArrayLike]
 _CHUNK = 1_000_000  # numbers in the differences x_i − y_j held at once
@@ -29,6 +30,8 @@ class Interaction(Smooth):
     Where W(0) is infinite (−log|z|), take ``self_interaction=False``: then the sum runs over
     i ≠ j, and the first variation and its gradient leave out the points that coincide with the
     one asked for. ∇W(0) counts as 0, which evenness demands wherever it exists.
+
+    On radial laws W, which must then depend on |z| only, is averaged over the angle.
 
     Parameters
     ----------
@@ -48,7 +51,7 @@ class Interaction(Smooth):
         If W is not even at the differences first met, or answers with a wrong shape, NaN or
         complex numbers, or W(0) is infinite while ``self_interaction`` is true.
     NotDefined
-        On radial laws, whose points are radii.
+        On radial laws, if W depends on the direction.
 
     Examples
     --------
@@ -74,6 +77,7 @@ class Interaction(Smooth):
         self.convexity = None if convexity is None else min(float(convexity), 0.0)
         self.self_interaction = self_interaction
         self._seen_even = False
+        self._averages: dict[int, SphericalInteraction] = {}
 
     def spec(self) -> dict[str, Any]:
         return {
@@ -87,12 +91,34 @@ class Interaction(Smooth):
         return f"Interaction({getattr(self.W, '__name__', self.W)!s})"
 
     def on(self, mu: Measure) -> Smooth:
-        if mu.kind == "radial" and mu.dim > 1:
-            raise NotDefined(
-                "a general interaction is not defined on radial laws: use QuadraticInteraction, "
-                "or Particles in the full space"
-            )
-        return self
+        if mu.kind != "radial" or mu.dim == 1:
+            return self
+        if mu.dim not in self._averages:
+            self._averages[mu.dim] = self._spherical(mu.dim)
+        return self._averages[mu.dim]
+
+    def _spherical(self, dim: int) -> SphericalInteraction:
+        """W averaged over angles, for W(z) = w(|z|), which is tried at a few points."""
+        directions = np.random.default_rng(0).normal(size=(8, dim))
+        directions /= np.linalg.norm(directions, axis=1)[:, None]
+        for length in (0.1, 1.0, 3.0):
+            values = self._values(length * directions)
+            if not np.allclose(values, values[0], rtol=1e-9, atol=1e-12):
+                raise NotDefined(
+                    "W depends on the direction of x − y, so the energy of a radial law is not "
+                    "an integral over radii: use Particles in the full space"
+                )
+
+        def on_axis(length: Array) -> Array:
+            return np.outer(length, np.eye(dim)[0])
+
+        return SphericalInteraction(
+            lambda length: self._values(on_axis(length)),
+            lambda length: self._slopes(on_axis(length))[:, 0],
+            lambda length: self._hessians(on_axis(length))[:, 0, 0],
+            dim,
+            self.spec(),
+        )
 
     def value_at_points(self, x: Array, w: Array) -> float:
         return 0.5 * float(w @ self._convolution(x, w, x, skip_same_index=True))

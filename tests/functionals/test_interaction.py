@@ -211,9 +211,40 @@ class TestRadial:
         F = QuadraticInteraction(1.0) + QuadraticPotential(2.0)
         assert F.value(self.law) == pytest.approx(QuadraticPotential(3.0).value(self.law))
 
-    def test_general_interaction_is_a_typed_error(self):
-        with pytest.raises(NotDefined, match="QuadraticInteraction"):
-            Interaction(bump).value(self.law)
+    def test_general_average_of_the_quadratic_one(self):
+        F = Interaction(lambda z: 0.7 * (z**2).sum(axis=1), lambda z: 1.4 * z,
+                        lambda z: np.broadcast_to(1.4 * np.eye(5), (len(z), 5, 5)))  # fmt: skip
+        law, G = Radial.normal(0.6, 5, 12), QuadraticInteraction(1.4)
+        assert F.value(law) == pytest.approx(G.value(law), rel=1e-13)
+        assert F.gradient(law) == pytest.approx(G.gradient(law), rel=1e-12)
+        v = np.random.default_rng(0).normal(size=law.points.shape)
+        A, B = (f.on(law).curvature_at_points(law.points, law.weights) for f in (F, G))
+        assert A.apply(v) == pytest.approx(B.apply(v), abs=1e-13)
+
+    @pytest.mark.parametrize(("dim", "std"), [(2, 0.9), (5, 0.5), (30, 0.2)])
+    def test_gaussian_energy_of_gaussians(self, dim, std):
+        """E exp(−|X − Y|²) = (1 + 4σ²)^{−d/2} for X, Y ~ N(0, σ²I) independent."""
+        want = 0.5 * (1 + 4 * std**2) ** (-dim / 2)
+        got = Interaction(bump).value(Radial.normal(std, dim, 150))
+        assert got == pytest.approx(want, rel=2e-4)  # second order in the cells
+
+    @pytest.mark.parametrize("given", [(bump_gradient, bump_hessian), (bump_gradient,), ()])
+    def test_taylor_orders_of_the_average(self, given):
+        law = Radial.normal(0.5, 3, 10)
+        after_one, after_two = taylor_rates(Interaction(bump, *given).on(law), law)
+        assert after_one == pytest.approx(2.0, abs=0.25)
+        assert after_two == pytest.approx(3.0, abs=0.5)
+
+    def test_newtons_theorem(self):
+        """−log|z| in the plane: E = −log max(r, r'), as good as the Gauss sum near r = r'."""
+        F = Interaction(logarithm, self_interaction=False)
+        mu = Radial([0.5, 0.5, 3.0], 2)
+        want = -(0.75 * np.log(np.maximum(2.0, 0.5)) + 0.25 * np.log(3.0))
+        assert F.first_variation(mu, [[2.0]]) == pytest.approx([want], rel=1e-8)
+
+    def test_direction_dependence_is_a_typed_error(self):
+        with pytest.raises(NotDefined, match="direction"):
+            Interaction(lambda z: z[:, 0] ** 2).value(self.law)
 
 
 @pytest.mark.parametrize(
