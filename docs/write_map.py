@@ -11,9 +11,10 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parent.parent / "jkoflow"
 HEAD = """# Map of the package
 
-A sentence for every module, which is the first line of its documentation (`docs/write_map.py` writes this page).
-Imports go downwards only: a folder may use those further down and none further up. `check` stands beside the tower: of
-all this it may see only measures, what a functional is, and the format of a stored run.
+A sentence for every module, which is the first line of its documentation (`docs/write_map.py`
+writes this page). Imports go downwards only: a folder may use those further down and none further
+up. `check` stands beside the tower: of all this it may see only measures, what a functional is, and
+the format of a stored run.
 """
 ORDER = (
     "demos", "report", "flows", "check", "store", "steppers", "dynamics", "equilibrium",

@@ -27,8 +27,8 @@ start = jf.Particles(np.linspace(-1.0, 1.0, N))
 run = jf.flow(jf.Problem(F, start, tau=0.5, steps=60))
 print(run)
 
-# At the minimiser x_i = Σ_{j≠i} 1/(N(x_i − x_j)). The zeros z of H_N, since H'' − 2zH' + 2NH = 0, have
-# z_i = Σ_{j≠i} 1/(z_i − z_j); so x = z/√N.
+# At the minimiser x_i = Σ_{j≠i} 1/(N(x_i − x_j)). The zeros z of H_N, with H'' − 2zH' + 2NH = 0,
+# have z_i = Σ_{j≠i} 1/(z_i − z_j). So x = z/√N.
 zeros = np.polynomial.hermite.hermroots([0] * N + [1])
 distance = float(np.max(np.abs(np.sort(run.final.points[:, 0]) - zeros / np.sqrt(N))))
 print(f"largest distance to the scaled zeros of H_{N}: {distance:.1e}")

@@ -1,8 +1,9 @@
 """The risk of a two-layer network along the W2 flow of its risk, in forty dimensions.
 
-Two isotropic Gaussian classes in R^40 with standard deviations 1 ± 0.8 (the convention "std"), units
-σ(⟨w, x⟩) with the truncated ReLU, w ~ N(0, 0.64/40 I): Mei, Montanari and Nguyen (2018). The law of
-w stays rotation invariant, so that the law of |w| says it all. SGD's clock t is half the JKO time T.
+Two isotropic Gaussian classes in R^40 with standard deviations 1 ± 0.8 (the convention "std"),
+units σ(⟨w, x⟩) with the truncated ReLU, w ~ N(0, 0.64/40 I): Mei, Montanari and Nguyen (2018). The
+law of w stays rotation invariant, so that the law of |w| says it all. SGD's clock t is half the JKO
+time T.
 """
 
 import numpy as np

@@ -187,14 +187,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _guarded(arguments: Sequence[str] | None) -> int:
+    # Not click's own main, which would give usage errors the code 2 and a broken pipe the code 1.
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = cli.main(arguments, prog_name="jkoflow", standalone_mode=False)
+        with cli.make_context("jkoflow", given) as context:
+            code = cli.invoke(context)
         sys.stdout.flush()
         return int(code or 0)
+    except click.exceptions.Exit as done:  # --help, --version
+        return done.exit_code
     except click.UsageError as error:
         error.show()
         return Exit.USAGE
-    except click.Abort:
+    except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         return Exit.INTERRUPTED
     except StepFailed as error:
@@ -203,10 +208,10 @@ def _guarded(arguments: Sequence[str] | None) -> int:
     except (JkoflowError, click.ClickException) as error:
         click.echo(f"jkoflow: {error}", err=True)
         return Exit.UNREADABLE
+    except BrokenPipeError:
+        sys.stdout = io.StringIO()  # the reader left; leaving must not try to flush again
+        return Exit.INTERNAL  # the verdict was not delivered
     except (Exception, SystemExit) as error:
-        if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
-            sys.stdout = io.StringIO()  # the reader left; leaving must not try to flush again
-            return Exit.INTERNAL  # the verdict was not delivered
         # SystemExit too: a functional that calls sys.exit(0) must not look like ACCEPTED.
         click.echo(f"jkoflow: internal error: {error!r}", err=True)
         traceback.print_exc()

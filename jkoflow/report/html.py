@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+
 class Image(NamedTuple):
     """A figure of the page: PNG bytes and what they show, which is also the text for ears."""
 

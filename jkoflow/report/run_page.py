@@ -43,7 +43,7 @@ def write_run_page(
     MissingExtra
         If matplotlib is not installed.
     """
-    from ..store.directory import load
+    from ..flows.stored import load
 
     run = load(directory)
     bound = problem.functional.lower_bound() if problem is not None else None
