@@ -187,7 +187,8 @@ def first_variation(F: Functional, here: Evaluated, rng: np.random.Generator) ->
             u = np.zeros(len(x))
             u[taken] = rng.uniform(0.2, 0.9, len(taken)) * w[taken]
             y, share = x[taken] + 0.5 * v[taken], u.sum() * rng.dirichlet(np.ones(len(taken)))
-            old, new = S.first_variation_at_points(x, w, np.concatenate([x[taken], y])).reshape(2, -1)
+            at = np.concatenate([x[taken], y])
+            old, new = S.first_variation_at_points(x, w, at).reshape(2, -1)
             slope = float(share @ new - u[taken] @ old)
             size = float(share @ np.abs(new) + u[taken] @ np.abs(old))
             values = partial(_mixed, S, np.concatenate([x, y]), w, u, share)

@@ -51,7 +51,10 @@ def check_run(problem: Problem, run: Any) -> Report:
     >>> check_run(problem, flow(problem)).verdict.name
     'ACCEPTED'
     """
-    run = _opened(run)
+    try:
+        run = _opened(run)
+    except (Altered, Impossible) as error:
+        return Report(f"a run of {problem.functional!r}", (rejected("record", str(error)),))
     found: dict[tuple[str, str], Finding] = {}
     walk = Walk(problem)
     for finding in _findings(problem, run, walk):

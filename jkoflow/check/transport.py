@@ -101,6 +101,8 @@ def _vector(witness: Witness, name: str, mu: Measure) -> Array:
     v = np.asarray(witness.arrays[name], dtype=float)
     if v.shape != mu.weights.shape:
         raise ValueError(f"{name} has shape {v.shape}, not {mu.weights.shape}")
+    if not np.isfinite(v).all():
+        raise ValueError(f"{name} holds NaN or infinity")
     return v
 
 
@@ -137,12 +139,13 @@ def _coupling(
     if not excess <= policy.EPS:
         return rejected(CLAIM, f"the coupling's marginals are wrong by {excess:.3g}")
     squared, target, spread = _moments(after, before, entries)
-    # f and g, lowered by their largest violation, are feasible: so the gap is certified
+    # lowered by their largest violation, f and g are feasible, which certifies the gap
     violation, scale = dual_violation(after.points, before.points, f, g)
     gap = squared - float(a @ f + b @ g) + violation
     bound = policy.TRANSPORT_GAP * squared + policy.ROUNDING * policy.EPS * scale
     reason = "the dual potentials do not show that the coupling is optimal"
-    return Transport(squared, target, spread, at_most(CLAIM, gap, bound, (), reason))
+    measured = max(gap, violation)
+    return Transport(squared, target, spread, at_most(CLAIM, measured, bound, (), reason))
 
 
 def dual_violation(x: Array, y: Array, f: Array, g: Array) -> tuple[float, float]:
