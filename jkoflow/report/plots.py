@@ -84,8 +84,8 @@ def plot_histogram(
     if x.size == 0 or not np.isfinite(x).all():
         raise InvalidMeasure("a histogram needs finite numbers, at least one")
     ax = new_figure()[1][0] if ax is None else ax
-    ax.hist(x, bins=bins, density=True, color="#c8c8c8", edgecolor="white", linewidth=0.4,
-            label=label, zorder=1)  # fmt: skip
+    ax.hist(x, bins=bins, density=True, histtype="stepfilled", facecolor="#cccccc",
+            edgecolor="#777777", linewidth=0.7, label=label, zorder=1)  # fmt: skip
     return _law_axes(ax, quantity)
 
 
@@ -114,7 +114,7 @@ def plot_law(mu: Measure, *, label: str, quantity: str | None = None, ax: Any = 
     quantity = quantity or ("|θ|" if mu.kind == "radial" else "x")
     if mu.kind == "particles" and mu.points.shape[1] == 1:
         return plot_histogram(mu.points, label=label, quantity=quantity, ax=ax)
-    x, density = density_curve(mu)
+    x, density = _without_tails(*density_curve(mu))
     ax = new_figure()[1][0] if ax is None else ax
     few = "steps-mid" if len(x) < _FEW_CELLS else "default"
     ax.plot(x, density, label=label, drawstyle=few, **next_look(ax))
@@ -140,6 +140,13 @@ def density_curve(mu: Measure) -> tuple[Array, Array]:
         x = m + s * np.linspace(-4.0, 4.0, 401)
         return x, np.exp(-0.5 * ((x - m) / s) ** 2) / (s * np.sqrt(2 * np.pi))
     raise InvalidMeasure(f"{mu!r} is not a law on the line: use plot_plane")
+
+
+def _without_tails(x: Array, density: Array) -> tuple[Array, Array]:
+    """Drop both ends where nothing could be seen but a line on the axis."""
+    seen = np.flatnonzero(density > 1e-4 * density.max(initial=0.0))
+    kept = slice(max(seen[0] - 1, 0), seen[-1] + 2) if len(seen) else slice(None)
+    return x[kept], density[kept]
 
 
 def plot_plane(mu: Measure, *, label: str, ax: Any = None) -> Any:
@@ -240,6 +247,6 @@ def _ellipse(mean: Array, cov: Array, radius: float) -> Array:
 def _law_axes(ax: Any, quantity: str) -> Any:
     ax.set_xlabel(quantity)
     ax.set_ylabel(f"density of {quantity}")
-    ax.set_ylim(bottom=0.0)
+    ax.set_ylim(bottom=0.0, auto=True)  # the next curve may still raise the top
     ax.legend(frameon=False)
     return ax

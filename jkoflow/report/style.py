@@ -16,8 +16,10 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#5
 DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 1)))
 
 
-def new_figure(columns: int = 1, *, width: float = 4.8, height: float = 3.6) -> tuple[Any, Any]:
-    """A figure with a row of axes; returns the figure and the array of its axes.
+def new_figure(
+    columns: int = 1, rows: int = 1, *, width: float = 4.8, height: float = 3.6
+) -> tuple[Any, Any]:
+    """A figure with rows of axes, each of the given size; returns it and all its axes in a row.
 
     Raises
     ------
@@ -33,8 +35,9 @@ def new_figure(columns: int = 1, *, width: float = 4.8, height: float = 3.6) -> 
     require_extra("matplotlib", "plots")
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width * columns, height), layout="constrained", facecolor="white")
-    axes = figure.subplots(1, columns, squeeze=False)[0]
+    size = (width * columns, height * rows)
+    figure = Figure(figsize=size, layout="constrained", facecolor="white")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for ax in axes:
         ax.spines[["top", "right"]].set_visible(False)
         ax.grid(True, color="#dddddd", linewidth=0.6)

@@ -45,6 +45,20 @@ def test_the_drawn_density_has_mass_one(mu):
         assert density @ np.diff(mu.edges) == pytest.approx(1.0, rel=1e-12)
 
 
+def test_tails_that_cannot_be_seen_are_not_drawn():
+    ax = plots.plot_law(jf.Quantiles.normal(0.0, 1.0, 400), label="ρ")
+    x, density = ax.lines[0].get_data()
+    # exp(−x²/2) is 1e-4 at 4.3; one more cell is drawn on either side.
+    assert 4.2 < x.max() < 5.0 and -5.0 < x.min() < -4.2
+    assert density.max() == pytest.approx(1 / np.sqrt(2 * np.pi), rel=1e-2)
+
+
+def test_narrow_bars_do_not_vanish_behind_their_outline():
+    ax = plots.plot_histogram([1.0, 1.01, 6.0], label="SGD", bins=600)
+    (area,) = ax.patches
+    assert max(area.get_edgecolor()[:3]) < min(area.get_facecolor()[:3])
+
+
 def test_a_collapsed_cell_is_left_out():
     x, density = plots.density_curve(jf.Quantiles([0.0, 1.0, 1.0, 2.0]))
     np.testing.assert_allclose(x, [0.5, 1.5])
