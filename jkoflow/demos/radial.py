@@ -59,7 +59,9 @@ class Settings:
 
 def settings(quick: bool) -> Settings:
     """The full experiment, or one of a few seconds."""
-    return Settings(seeds=4, cells=500, epsilon=1e-5, times=(0.1, 0.25), long_time=8.0) if quick else Settings()
+    if quick:
+        return Settings(seeds=4, cells=500, epsilon=1e-5, times=(0.1, 0.25), long_time=30.0)
+    return Settings()
 
 
 def run(out: Path, quick: bool, echo: Echo) -> DemoResult:
@@ -87,7 +89,7 @@ def run(out: Path, quick: bool, echo: Echo) -> DemoResult:
         *sgd_findings(s, risk, of_risk, runs),
         gibbs_finding(of_energy, star),
     ]
-    figure = draw(s, risk, of_risk, runs, of_energy, star)
+    figure = draw(s, of_risk, runs, of_energy, star)
     return finish(
         out, "SGD, the flow of its risk, and the Gibbs law", findings, figure, caption(s),
         facts(s, of_risk, runs, of_energy, star),
@@ -162,28 +164,29 @@ def gibbs_finding(flow: Trajectory, star: Gibbs) -> Finding:
 
 
 def draw(
-    s: Settings, risk: Risk, of_risk: Trajectory, runs: list[SGDRun], of_energy: Trajectory,
-    star: Gibbs,
-) -> Any:  # fmt: skip
-    """Laws of |w|; risk against SGD time; free energy against JKO time with its bound."""
-    figure, (laws, risks, energies) = new_figure(3, width=4.6)
-    t = max(s.times)
-    plot_histogram(
-        runs[0].statistics["radii"][-1], label=f"SGD, N = {s.neurons}, t = {t:g}", quantity="|w|",
-        bins=40, ax=laws,
-    )  # fmt: skip
-    plot_law(s.start, label="start", quantity="|w|", ax=laws)
-    plot_law(of_risk.final, label=f"flow of ½R, T = {2 * t:g}", quantity="|w|", ax=laws)
-    end = f"flow of F, T = {of_energy.times[-1]:.0f}"
-    plot_law(of_energy.final, label=end, quantity="|w|", ax=laws)
-    plot_law(star.measure, label="Gibbs law ρ*", quantity="|w|", ax=laws)
-    laws.set_title("law of |w|")
+    s: Settings, of_risk: Trajectory, runs: list[SGDRun], of_energy: Trajectory, star: Gibbs
+) -> Any:
+    """Laws of |w| under SGD and the flow of ½R, and of F; risk and free energy against time."""
+    figure, (short, long, risks, energies) = new_figure(2, 2, width=5.6, height=3.5)
+    for k in sorted({0, 1, len(s.times)}):
+        t = runs[0].times[k]
+        radii = runs[0].statistics["radii"][k]
+        label = "SGD, t = T/2" if k == 0 else "_again"
+        plot_histogram(radii, label=label, quantity="|w|", bins=25, ax=short)
+        law = of_risk.measures[at_time(of_risk, t)]
+        plot_law(law, label=f"flow of ½R, T = {2 * t:g}", quantity="|w|", ax=short)
+    short.set_title(f"law of |w|: one run of SGD, N = {s.neurons}, and the flow of ½R")
+    for T in (0.0, 1.0, 4.0, s.long_time):
+        law = of_energy.measures[int(np.argmin(np.abs(of_energy.times - T)))]
+        plot_law(law, label=f"flow of F, T = {T:g}", quantity="|w|", ax=long)
+    plot_law(star.measure, label="Gibbs law ρ*", quantity="|w|", ax=long)
+    long.set_title(f"law of |w|: the flow of F, λ = {s.lam:g}, β = {s.beta:g}")
     plot_energy(0.5 * of_risk.times, 2.0 * of_risk.energies, label="flow of ½R", ax=risks,
                 clock=f"{SGD_CLOCK} = T/2")  # fmt: skip
     values = np.array([run.statistics["risk"] for run in runs])
     risks.errorbar(runs[0].times, values.mean(axis=0), yerr=values.std(axis=0, ddof=1), fmt="o",
                    color="black", markersize=4, capsize=3,
-                   label=f"SGD, {len(runs)} runs (± 1 s.d.)")  # fmt: skip
+                   label=f"SGD, mean of {len(runs)} runs ± 1 s.d.")  # fmt: skip
     risks.set_ylabel("risk R")
     risks.set_title("risk of the network")
     risks.legend(frameon=False)
@@ -191,7 +194,7 @@ def draw(
                 lower_bound=star.free_energy - star.gap, ax=energies)  # fmt: skip
     energies.set_xscale("log")
     energies.set_ylabel("free energy F")
-    energies.set_title(f"free energy, λ = {s.lam:g}, β = {s.beta:g}")
+    energies.set_title(f"free energy, λ = {s.lam:g}, β = {s.beta:g}, and its certified bound")
     energies.legend(frameon=False)
     return figure
 
@@ -201,9 +204,9 @@ def caption(s: Settings) -> str:
     return (
         f"Two isotropic Gaussian classes in R^{s.dim}, standard deviations 1 ± {s.delta:g} "
         f"(convention std), truncated ReLU, w ~ N(0, {s.kappa:g}²/d I). Left: law of |w| under "
-        f"SGD (ε = {s.epsilon:g}, one run), the JKO flow of ½R at the same time, and the flow of "
-        f"the free energy with its fixed point. Middle: risk against SGD time t; the flow's clock "
-        f"is T = 2t. Right: free energy against JKO time, and the dual bound no law is below."
+        f"SGD (ε = {s.epsilon:g}) and the JKO flow of ½R at the same times; the flow's clock is "
+        f"T = 2t. Right: the flow of the free energy and its fixed point. Below: risk against SGD "
+        f"time; free energy against JKO time, and the dual bound that no law is below."
     )
 
 
