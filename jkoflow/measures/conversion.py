@@ -104,10 +104,11 @@ def to_quantiles(mu: Measure, n: int, grading: str | None = None) -> Quantiles:
 def quantised_samples(
     x: ArrayLike, n: int, weights: ArrayLike | None = None, grading: str = "uniform"
 ) -> Quantiles:
-    """Sampled numbers as a law on n cells: their linearly interpolated quantiles.
+    """Sampled numbers as a law on n cells.
 
-    Equal samples would make cells without length, which have no density; they are an error if
-    fewer than n + 1 quantiles are distinct.
+    Inner edges are linearly interpolated quantiles; the two outer ones are put where their cells,
+    filled uniformly, have the mean of their samples. Equal samples would make cells without
+    length, which have no density.
 
     Raises
     ------
@@ -117,27 +118,27 @@ def quantised_samples(
     Examples
     --------
     >>> quantised_samples([3.0, 1.0, 2.0, 4.0], 2).edges
-    array([1. , 2.5, 4. ])
+    array([0.5, 2.5, 4.5])
     """
-    sorted_x, middle = _plotting_positions(x, weights)
+    particles = Particles(np.ravel(finite_array(x, "samples x")), weights)
+    order = np.argsort(particles.points[:, 0], kind="stable")
+    values, w = particles.points[order, 0], particles.weights[order]
     levels, mass = level_masses(n, grading)
-    edges = np.interp(levels, middle, sorted_x)
+    edges = np.interp(levels, np.cumsum(w) - 0.5 * w, values)
+    if n > 1:
+        edges[0] = 2.0 * _tail_mean(values, w, mass[0]) - edges[1]
+        edges[-1] = 2.0 * _tail_mean(values[::-1], w[::-1], mass[-1]) - edges[-2]
     if (np.diff(edges) <= 0).any():
         raise InvalidMeasure(
-            f"{len(sorted_x)} samples do not fill {n} cells of positive length: take fewer cells"
+            f"{len(values)} samples do not fill {n} cells of positive length: take fewer cells"
         )
     return Quantiles(edges, mass)
 
 
-def _plotting_positions(x: ArrayLike, weights: ArrayLike | None) -> tuple[Array, Array]:
-    """Sorted samples and the levels of their middles, stretched to reach from 0 to 1."""
-    particles = Particles(np.ravel(finite_array(x, "samples x")), weights)
-    values, w = particles.points[:, 0], particles.weights
-    order = np.argsort(values, kind="stable")
-    middle = np.cumsum(w[order]) - 0.5 * w[order]
-    if len(values) > 1:
-        middle = (middle - middle[0]) / (middle[-1] - middle[0])
-    return values[order], middle
+def _tail_mean(values: Array, w: Array, mass: float) -> float:
+    """Mean of the first samples, as many as have this mass together."""
+    share = np.diff(np.minimum(np.cumsum(w), mass), prepend=0.0)
+    return float(share @ values / share.sum())
 
 
 def lossy_radial(mu: Measure, n: int, grading: str = "uniform") -> Radial:
@@ -149,12 +150,12 @@ def lossy_radial(mu: Measure, n: int, grading: str = "uniform") -> Radial:
     --------
     >>> x = sample(Gaussian(np.zeros(3), np.eye(3)), 2000, rng=1)
     >>> lossy_radial(x, 50)
-    Radial(n=50, dim=3, on [0.05869, 4.179])
+    Radial(n=50, dim=3, on [0.1993, 3.809])
     """
     if not isinstance(mu, Particles):
         raise NotDefined(f"lossy_radial reads particles, not {type(mu).__name__}: sample it first")
     radii = quantised_samples(np.linalg.norm(mu.points, axis=1), n, mu.weights, grading)
-    return Radial(radii.edges, mu.dim, radii.mass)
+    return Radial(np.maximum(radii.edges, 0.0), mu.dim, radii.mass)
 
 
 def lossy_gaussian(mu: Measure) -> Gaussian:
