@@ -15,7 +15,8 @@ from . import policy
 @dataclass(frozen=True)
 class Evaluated:
     """F(μ) ± margin and ∇δF ± blur (in L²(ρ)); ``size`` is the norm of the gradient's parts
-    before they cancel."""
+    before they cancel. ``exact`` is False where a Gaussian's internal energy is not that of its
+    cubature, so that value and gradient agree only approximately."""
 
     measure: Measure
     energy: float
@@ -23,6 +24,7 @@ class Evaluated:
     gradient: Array
     blur: float
     size: float
+    exact: bool = True
 
 
 def norm(v: Array, w: Array) -> float:
@@ -83,7 +85,9 @@ def evaluate(F: Functional, mu: Measure) -> Evaluated:
             blur, shift = np.full_like(parts[0], np.inf), np.inf
     margin = policy.ROUNDING * policy.EPS * scale + 4.0 * shift
     size = sum(norm(p, w) for p in parts)
-    return Evaluated(mu, energy, margin, np.asarray(sum(parts)), 8.0 * norm(blur, w), size)
+    named = {f.spec().get("name") for _, f in F.internal.terms}
+    exact = mu.kind != "gaussian" or named <= {"Entropy"}
+    return Evaluated(mu, energy, margin, np.asarray(sum(parts)), 8.0 * norm(blur, w), size, exact)
 
 
 def smooth_part(F: Functional, mu: Measure) -> Smooth | None:

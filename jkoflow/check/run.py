@@ -190,9 +190,9 @@ class Walk:
             if isinstance(item, Finding):
                 yield item
                 continue
-            blind = blind_square(new, old)
+            blind = blind_square(new, old, item.squared)
             self.dissipated += item.squared / (2.0 * tau)
-            self.margin += old.margin + blind / tau
+            self.margin += old.margin + blind / (2.0 * tau)
             if not math.isnan(record.distance_squared):  # NaN: the run does not say
                 yield stored("stored distance", record.distance_squared, item.squared, blind)
 

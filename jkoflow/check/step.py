@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
 from ..functionals.base import Functional
 from ..measures.base import Array, Measure
+from ..measures.cubature import normal_cubature
 from ..record import Witness
 from ..status import MissingStructure
 from . import policy
 from .evaluate import Evaluated, evaluate, norm
 from .transport import Transport, certify
-from .verdict import Finding, Report, at_most, rejected, undecided
+from .verdict import Finding, Report, Verdict, at_most, rejected, undecided
 
 CLAIMED = "F is λ-convex along generalised geodesics, as it claims (check_functional attacks it)"
 BOUNDED = "F's parts are bounded from below, as they claim (check_functional attacks it)"
@@ -71,7 +72,7 @@ def step_findings(
 ) -> list[Finding]:
     """The findings of `check_step`."""
     found = [membership(before, after, tau)]
-    if found[0].verdict.name != "ACCEPTED":
+    if found[0].verdict is not Verdict.ACCEPTED:
         return found
     try:
         old, new = evaluate(F, before), evaluate(F, after)
@@ -94,9 +95,9 @@ def judged(
     yield transport
     yield transport.finding
     yield energy_inequality(old, new, transport, tau)
-    r, full, walls = residual(old, new, transport, tau, witness)
-    yield stationarity(new, transport, tau, r, walls)
-    yield minimality(F, old, new, transport, tau, full, walls)
+    at_rest = residual(old, new, transport, tau, witness)
+    yield stationarity(new, transport, tau, at_rest)
+    yield minimality(F, old, new, transport, tau, at_rest)
 
 
 def membership(before: Measure, after: Measure, tau: float) -> Finding:
@@ -125,45 +126,66 @@ def membership(before: Measure, after: Measure, tau: float) -> Finding:
 def energy_inequality(old: Evaluated, new: Evaluated, transport: Transport, tau: float) -> Finding:
     """F(ρ⁺) + W2²/(2τ) ≤ F(ρ_k): what any step must do, and a wrong one may do too."""
     excess = new.energy + transport.squared / (2.0 * tau) - old.energy
-    bound = old.margin + new.margin + blind_square(new, old) / tau
+    bound = old.margin + new.margin + blind_square(new, old, transport.squared) / (2.0 * tau)
     return at_most("energy", excess, bound, (), "the step does not pay for its transport")
 
 
-def blind_square(new: Evaluated, old: Evaluated) -> float:
+def blind_square(new: Evaluated, old: Evaluated, squared: float) -> float:
     """Rounding error of W2²: differences of points carry EPS times the points."""
     x, y = new.measure, old.measure
     ends = norm(x.points, x.weights) + norm(y.points, y.weights)
-    return policy.ROUNDING * policy.EPS**2 * ends * ends
+    blind = policy.ROUNDING * policy.EPS * ends
+    return blind * (2.0 * math.sqrt(squared) + blind)
+
+
+class Residual(NamedTuple):
+    """‖ξ‖ over the admissible displacements: ``r``; with the coupling's spread: ``full``.
+
+    ``held`` leaves out the ends that the witness calls fixed, wherever they are pulled.
+    """
+
+    r: float
+    full: float
+    held: float
+    walls: tuple[str, ...] = ()
 
 
 def residual(
     old: Evaluated, new: Evaluated, transport: Transport, tau: float, witness: Witness | None
-) -> tuple[float, float, tuple[str, ...]]:
-    """‖ξ‖ over the admissible displacements, ‖ξ‖ with the coupling's spread, and the walls."""
+) -> Residual:
+    """How far ξ = ∇δF(X) + (X − T(X))/τ is from zero."""
     mu = new.measure
     xi = new.gradient + (mu.points - transport.target) / tau
-    walls: tuple[str, ...] = ()
     if mu.kind == "gaussian":
         r = affine_norm(mu, xi)
-    elif hasattr(mu, "edges"):
-        left, right = fixed_ends(old.measure, mu, witness)
-        if left or right:
-            ends = [f"{mu.points[k, 0]:.6g}" for k, wall in ((0, left), (-1, right)) if wall]
-            walls = (f"the space ends in walls without flux at {' and '.join(ends)}",)
-        origin = mu.kind == "radial" and mu.points[0, 0] == 0.0
-        r = norm(admissible(-xi, mu, left or origin, right), mu.weights)
-    else:
+        return Residual(r, r, r)
+    if not hasattr(mu, "edges"):
         r = norm(xi, mu.weights)
-    return r, math.hypot(r, math.sqrt(transport.spread) / tau), walls
+        return Residual(r, math.hypot(r, math.sqrt(transport.spread) / tau), r)
+    left, right = fixed_ends(old.measure, mu, witness)
+    ends = [f"{mu.points[k, 0]:.6g}" for k, wall in ((0, left), (-1, right)) if wall]
+    walls = (f"the space ends in walls without flux at {' and '.join(ends)}",) if ends else ()
+    origin = mu.kind == "radial" and mu.points[0, 0] == 0.0
+    v = admissible(-xi, mu, left or origin, right)
+    r = norm(v, mu.weights)
+    inner = slice(1 if left else 0, -1 if right else None)
+    full = math.hypot(r, math.sqrt(transport.spread) / tau)
+    return Residual(r, full, norm(v[inner], mu.weights[inner]), walls)
 
 
 def affine_norm(mu: Measure, xi: Array) -> float:
-    """Norm of the projection of ξ on affine displacements, the ones a Gaussian can make."""
-    w, mean, xi0 = mu.weights, mu.mean(), mu.weights @ xi
+    """Norm of the tangent vector of Gaussians, b + H(x − m) with H symmetric, that ξ stands for.
+
+    The points are m + Rz, and a change of R by δR changes the objective by ⟨G, δR⟩ with
+    G = Σ w ξ zᵀ; so HR + RH = G + Gᵀ, and the squared norm is |b|² + tr(HR²H).
+    """
+    z, w = normal_cubature(mu.dim)
     values, vectors = np.linalg.eigh(mu.cov())
-    positive = values > policy.EPS * values[-1]
-    z = ((mu.points - mean) @ vectors[:, positive]) / np.sqrt(values[positive])
-    return float(np.hypot(np.linalg.norm(xi0), np.linalg.norm((xi * w[:, None]).T @ z)))
+    s = np.sqrt(np.maximum(values, 0.0))
+    G = vectors.T @ (xi * w[:, None]).T @ z @ vectors
+    sums = s[:, None] + s
+    H = np.divide(G + G.T, sums, out=np.zeros_like(G), where=sums > 0)
+    return float(np.hypot(np.linalg.norm(w @ xi), np.linalg.norm(H * s)))
 
 
 def fixed_ends(before: Measure, after: Measure, witness: Witness | None) -> tuple[bool, bool]:
@@ -215,19 +237,23 @@ def isotonic(v: Array, w: Array) -> Array:
     return np.repeat([p[0] for p in pools], [p[2] for p in pools])
 
 
-def stationarity(
-    new: Evaluated, transport: Transport, tau: float, r: float, walls: tuple[str, ...]
-) -> Finding:
+def stationarity(new: Evaluated, transport: Transport, tau: float, at_rest: Residual) -> Finding:
     """r ≤ 1e-4 of the slope, up to rounding of the gradient and of the energy.
 
     A residual r changes the objective by about r²τ/2: below the rounding of the energy no method
     that looks at energies can improve the step, so such an r is no fault of the step.
     """
-    slope = math.sqrt(transport.squared) / tau
-    bound = policy.STATIONARITY * slope + new.blur + math.sqrt(2.0 * blindness(new) / tau)
-    if new.blur > policy.BLIND * (new.size + slope):
-        return undecided("stationarity", f"rounding alone leaves a residual of {new.blur:.3g}")
-    return at_most("stationarity", r, bound, walls, "the optimality condition does not hold")
+    claim, slope = "stationarity", math.sqrt(transport.squared) / tau
+    seen = math.sqrt(2.0 * blindness(new) / tau)
+    bound = policy.STATIONARITY * slope + new.blur + seen
+    if new.blur > policy.BLIND * (new.size + slope) + seen:
+        return undecided(claim, f"rounding alone leaves a residual of {new.blur:.3g}")
+    doubt, reason = Verdict.REJECTED, "the optimality condition does not hold"
+    if at_rest.held <= bound:
+        doubt, reason = Verdict.UNDECIDED, "it holds only if ends are held that F pulls inwards"
+    elif not new.exact:
+        doubt, reason = Verdict.UNDECIDED, "it does not hold, but the cubature may be too coarse"
+    return at_most(claim, at_rest.r, bound, at_rest.walls, reason, doubt)
 
 
 def blindness(new: Evaluated) -> float:
@@ -241,8 +267,7 @@ def minimality(
     new: Evaluated,
     transport: Transport,
     tau: float,
-    r: float,
-    walls: tuple[str, ...],
+    at_rest: Residual,
 ) -> Finding:
     """r²/(2κ) bounds the objective's distance to its minimum where κ = 1/τ + λ > 0."""
     claim = "minimality"
@@ -251,15 +276,15 @@ def minimality(
         return undecided(claim, basis)
     kappa = 1.0 / tau + modulus
     if not kappa > 0:
-        why = f"1/τ + λ = {kappa:.3g} is not positive ({basis}): take a smaller τ"
+        why = f"1/τ + λ = {kappa:.3g} is not positive: a smaller τ could be certified"
         return undecided(claim, why)
+    r = at_rest.full
     gap = r * r / (2.0 * kappa)
     floor = old.margin + new.margin + new.blur**2 / kappa + 2.0 * blindness(new) / (kappa * tau)
     bound = policy.GAP * max(0.0, old.energy - new.energy) + floor
     reason = f"the gap is not certified: r = {r:.3g}, κ = {kappa:.3g}"
-    finding = at_most(claim, gap, bound, (CLAIMED, *walls), reason, undecided(claim, "").verdict)
-    assumptions = (*finding.assumptions, BOUNDED) if basis == BOUNDED else finding.assumptions
-    return replace(finding, assumptions=assumptions)
+    assumptions = (CLAIMED, *((BOUNDED,) if basis == BOUNDED else ()), *at_rest.walls)
+    return at_most(claim, gap, bound, assumptions, reason, Verdict.UNDECIDED)
 
 
 def convexity(
