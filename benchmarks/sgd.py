@@ -108,7 +108,7 @@ def make_jax() -> Callable[[int, int, int, type], None]:
 
 
 def microseconds(
-    run: Callable[[int, int, int, type], None], n: int, batch: int, steps: int, dtype: type, most: int
+    run: Callable[..., None], n: int, batch: int, steps: int, dtype: type, most: int
 ) -> float:
     """µs an iteration: the best of at most ``most`` runs, compiled before."""
     run(n, batch, steps, dtype)

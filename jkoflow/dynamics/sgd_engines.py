@@ -137,6 +137,7 @@ class Blocks(_Packed):
         shape = (blocks, batch, lanes) if formula.scaled else (1, 1, lanes)
         self.value = aligned_zeros(shape, dtype)
         self.sums = np.zeros((blocks, batch))
+        self.c, self.cX = np.zeros(batch, dtype), np.zeros((batch, rows), dtype)
         self._pool: ThreadPoolExecutor | None = None
         cuts = np.linspace(0, blocks, self.threads + 1).astype(int).tolist()
         self._shares = [
@@ -150,35 +151,41 @@ class Blocks(_Packed):
         ]
 
     def run(self, piece: Piece, forcing: Forcing) -> None:
-        k, zero = len(piece.s), self.W.dtype.type(0)
+        k = len(piece.s)
         X = self.inputs(piece.x).reshape(k, self.batch, -1)
         y = piece.y.reshape(k, self.batch)
-        none, silence = np.zeros(self.batch, self.W.dtype), np.zeros((0, 0), self.W.dtype)
-        self._visit(X, -1, 0, none, zero, silence, zero)
-        for m in range(k):
-            residual = y[m] - self.sums.sum(axis=0) / self.n
-            c = (2 * piece.s[m] / self.batch * residual).astype(self.W.dtype)
-            noise = forcing.noise[m] if len(forcing.noise) else silence
-            begin = m + 1 if m + 1 < k else -1
-            self._visit(X, m, begin, c, forcing.decay[m], noise, forcing.amplitude[m])
-
-    def _visit(self, *arguments: Any) -> None:
-        """Send each thread through its blocks."""
+        decay, amplitude, noise = forcing
+        if len(noise) == 0:
+            noise = np.zeros((1, 0, 0), self.W.dtype)
         if self._pool is None:
-            for share in self._shares:
-                self._work(share, *arguments)
-        else:
-            list(self._pool.map(lambda share: self._work(share, *arguments), self._shares))
+            (_, value, pre, change) = self._shares[0]
+            kernels.run_batches(
+                self.W, self.outer, value, self.slope, pre, change, self.sums, self.c, self.cX,
+                X, y, piece.s, decay, noise, amplitude, self.n, *self.formula,
+            )  # fmt: skip
+            return
+        for m in range(k + 1):  # as in run_batches
+            last = max(m - 1, 0)
+            z = noise[min(last, len(noise) - 1)]
+            now = X[min(m, k - 1)]
+            self._visit(self._pool, m > 0, m < k, now, decay[last], z, amplitude[last])
+            if m < k:
+                kernels.weigh(self.sums, self.n, now, y[m], piece.s[m], self.c, self.cX)
 
-    def _work(
-        self, share: Any, X: Array, finish: int, begin: int, c: Array, decay: Any, noise: Array,
-        amplitude: Any,
+    def _visit(
+        self, pool: ThreadPoolExecutor, finish: bool, begin: bool, X: Array, decay: Any,
+        noise: Array, amplitude: Any,
     ) -> None:  # fmt: skip
-        blocks, value, pre, change = share
-        kernels.run_blocks(
-            blocks, finish, begin, self.W, self.outer, value, self.slope, pre, change, self.sums,
-            c, X, decay, noise, amplitude, self.n, *self.formula,
-        )  # fmt: skip
+        """Send each thread through its blocks."""
+
+        def work(share: Any) -> None:
+            blocks, value, pre, change = share
+            kernels.run_blocks(
+                blocks, finish, begin, self.W, self.outer, value, self.slope, pre, change,
+                self.sums, self.c, self.cX, X, decay, noise, amplitude, self.n, *self.formula,
+            )  # fmt: skip
+
+        list(pool.map(work, self._shares))
 
     @contextmanager
     def ready(self) -> Iterator[None]:

@@ -169,13 +169,11 @@ def begin_block(W, outer, value, slope, pre, sums, X, count, scaled, kind, table
 
 
 @numba.njit(**_HELPER)
-def finish_block(W, outer, value, slope, change, c, X, decay, noise, at, amplitude, count, scaled):  # type: ignore[no-untyped-def]
-    """Update one block by Σ_b c_b ∇σ*; ``noise`` (D, n) is read from particle ``at`` on."""
+def finish_block(W, outer, value, slope, change, c, cX, decay, noise, at, amplitude, count, scaled):  # type: ignore[no-untyped-def]
+    """Update one block by Σ_b c_b ∇σ*, where ``cX`` (b, rows) is c_b x_b; ``noise`` (D, n) is
+    read from particle ``at`` on."""
     rows, noisy, first = W.shape[0], noise.size > 0, 1 if scaled else 0
-    for r in range(len(c)):
-        for i in range(count):
-            slope[r, i] *= c[r]
-    np.dot(X.T, slope, change)
+    np.dot(cX.T, slope, change)
     for j in range(rows):
         if scaled:
             for i in range(count):
@@ -183,8 +181,9 @@ def finish_block(W, outer, value, slope, change, c, X, decay, noise, at, amplitu
         for i in range(count):
             W[j, i] += change[j, i] - decay * W[j, i]
         if noisy:
+            z = noise[first + j, at : at + count]
             for i in range(count):
-                W[j, i] += amplitude * noise[first + j, at + i]
+                W[j, i] += amplitude * z[i]
     if scaled:
         for i in range(count):
             outer[i] -= decay * outer[i]
@@ -192,28 +191,60 @@ def finish_block(W, outer, value, slope, change, c, X, decay, noise, at, amplitu
             for i in range(count):
                 outer[i] += c[r] * value[r, i]
         if noisy:
+            z = noise[0, at : at + count]
             for i in range(count):
-                outer[i] += amplitude * noise[0, at + i]
+                outer[i] += amplitude * z[i]
 
 
 @numba.njit(**_OPTIONS)
 def run_blocks(  # type: ignore[no-untyped-def]
-    blocks, finish, begin, W, outer, value, slope, pre, change, sums, c, X, decay, noise,
+    blocks, finish, begin, W, outer, value, slope, pre, change, sums, c, cX, X, decay, noise,
     amplitude, n, scaled, kind, table,
 ):  # fmt: skip
-    """For each block in the range ``blocks``: finish the step of batch ``finish`` and begin
-    batch ``begin`` of X (k, b, rows); −1 for neither. ``sums`` (all blocks, b) is filled."""
+    """For each block in the range ``blocks``: ``finish`` the step of the last batch, of which
+    c and cX are left, and ``begin`` that of the batch X (b, rows), which fills ``sums``
+    (all blocks, b)."""
     lanes = W.shape[2]
     for block in range(blocks[0], blocks[1]):
         at = block * lanes
         count = min(lanes, n - at)
         a, v = outer[at : at + lanes], value[block if scaled else 0]
-        if finish >= 0:
+        if finish:
             finish_block(
-                W[block], a, v, slope[block], change, c, X[finish], decay, noise, at, amplitude,
-                count, scaled,
+                W[block], a, v, slope[block], change, c, cX, decay, noise, at, amplitude, count,
+                scaled,
             )  # fmt: skip
-        if begin >= 0:
+        if begin:
             begin_block(
-                W[block], a, v, slope[block], pre, sums[block], X[begin], count, scaled, kind, table
+                W[block], a, v, slope[block], pre, sums[block], X, count, scaled, kind, table
             )
+
+
+@numba.njit(**_OPTIONS)
+def weigh(sums, n, X, y, s, c, cX):  # type: ignore[no-untyped-def]
+    """c_b = 2s(y_b − ŷ_b)/b and c_b x_b, from the blocks' sums in their order."""
+    for r in range(len(y)):
+        total = 0.0
+        for block in range(sums.shape[0]):
+            total += sums[block, r]
+        c[r] = 2 * s * (y[r] - total / n) / len(y)
+        for j in range(X.shape[1]):
+            cX[r, j] = c[r] * X[r, j]
+
+
+@numba.njit(**_OPTIONS)
+def run_batches(  # type: ignore[no-untyped-def]
+    W, outer, value, slope, pre, change, sums, c, cX, X, y, s, decay, noise, amplitude, n, scaled,
+    kind, table,
+):  # fmt: skip
+    """Steps for the batches (X (k, b, rows), y (k, b)) on one thread. ``noise`` is (k, D, n), or
+    (1, 0, 0) for none."""
+    k, every = len(s), (0, W.shape[0])
+    for m in range(k + 1):  # visit m finishes batch m − 1 and begins batch m
+        last, now = max(m - 1, 0), min(m, k - 1)
+        run_blocks(
+            every, m > 0, m < k, W, outer, value, slope, pre, change, sums, c, cX, X[now],
+            decay[last], noise[min(last, len(noise) - 1)], amplitude[last], n, scaled, kind, table,
+        )  # fmt: skip
+        if m < k:
+            weigh(sums, n, X[m], y[m], s[m], c, cX)
