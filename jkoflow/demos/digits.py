@@ -30,15 +30,15 @@ class Settings:
 
     neurons: int = 200
     kappa: float = 0.3  # θ ~ N(0, κ² I)
-    early: tuple[int, float] = (40, 0.03)  # steps and their size, while the risk falls fast
-    late: tuple[int, float] = (88, 0.1)
+    # numbers of steps and their sizes: as large as lets each step be certified as minimal
+    steps: tuple[tuple[int, float], ...] = ((50, 0.03), (30, 0.06), (67, 0.1))
     epsilon: float = 5e-4
     seed: int = 0
 
     @property
     def taus(self) -> Array:
         """Sizes of the JKO steps."""
-        return np.concatenate([np.full(*self.early), np.full(*self.late)])
+        return np.concatenate([np.full(count, tau) for count, tau in self.steps])
 
     @property
     def end(self) -> float:
@@ -48,7 +48,7 @@ class Settings:
 
 def run(out: Path, quick: bool, echo: Echo) -> DemoResult:
     """The demo ``digits``: compute, judge, draw."""
-    s = Settings(early=(20, 0.03), late=(4, 0.1), epsilon=1e-3) if quick else Settings()
+    s = Settings(steps=((50, 0.03), (25, 0.06)), epsilon=1e-3) if quick else Settings()
     data = images.digits(bias=False)
     rng = np.random.default_rng(s.seed)
     theta = s.kappa * rng.standard_normal((s.neurons, data.x.shape[1]))

@@ -67,6 +67,16 @@ class FeatureMap(ABC):
         hessian = np.stack(columns, axis=-1)
         return 0.5 * (hessian + hessian.transpose(0, 2, 1))
 
+    def hessian_bound(self, c: Array) -> float | None:
+        """A bound on ‖Σ_q c'_q ∇²φ_q(θ)‖ for all θ and all |c'_q| ≤ c_q; None where not claimed.
+
+        Here Σ c_q H_q; features that share directions have a smaller one.
+        """
+        if self.curvature_bounds is None:
+            return None
+        used = c > 0  # a feature without weight may have no bound
+        return float(c[used] @ np.asarray(self.curvature_bounds)[used])
+
     def at(self, theta: Array) -> FeaturesAt:
         """The features at fixed points; override it to share work between the derivatives."""
         return FeaturesAt(self, theta)

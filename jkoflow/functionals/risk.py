@@ -168,22 +168,24 @@ class Risk(Smooth):
         return 0.0
 
     def convexity_near(self, mu: Measure, radius: float) -> float | None:
-        """−2 Σ_q w_q (|e_q(μ)| + G_q·radius) H_q with the bounds G, H on slopes and curvatures.
+        """−2 sup‖Σ_q c_q ∇²φ_q‖ over |c_q| ≤ w_q (|e_q(μ)| + G_q·radius), G bounding the slopes.
 
         Along ρ_t = ((1−t)x + ty)#π the second derivative of R is at least
-        −2 Σ_q w_q |e_q(ρ_t)| H_q ∫|x−y|²dπ, and e_q moves by at most G_q W2(ρ_t, μ). So the
-        modulus holds along every coupling whose curve stays in the ball. None without bounds.
+        −2 ∫⟨y − x, Σ_q w_q e_q(ρ_t) ∇²φ_q (y − x)⟩dπ, and e_q moves by at most G_q W2(ρ_t, μ). So
+        the modulus holds along every coupling whose curve stays in the ball. None without bounds
+        on the features' slopes and curvatures.
         """
-        if self._curvatures is None:
+        if self._curvatures is None or (radius > 0 and self._slopes is None):
             return None
-        moved = np.zeros_like(self._targets) if radius == 0 else None
-        if moved is None:
-            if self._slopes is None:
-                return None
-            moved = self._slopes * radius
         used = (self._weights > 0) & (self._curvatures > 0)
-        largest = np.abs(self.residual(mu)[used]) + moved[used]
-        modulus = -2.0 * float(self._weights[used] @ (largest * self._curvatures[used]))
+        largest = np.zeros_like(self._targets)
+        largest[used] = np.abs(self.residual(mu)[used])
+        if radius > 0 and self._slopes is not None:
+            largest[used] += radius * self._slopes[used]
+        c = self._weights * largest
+        bound = float(c[used] @ self._curvatures[used])
+        shared = self._features.hessian_bound(c)
+        modulus = -2.0 * (bound if shared is None else min(bound, shared))
         return modulus if np.isfinite(modulus) else None
 
     def spec(self) -> dict[str, Any]:

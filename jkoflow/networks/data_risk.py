@@ -59,6 +59,10 @@ class UnitFeatures(FeatureMap):
             return np.asarray(self.unit.curvature(theta, self.x, c))
         return super().curvature(theta, c)
 
+    def hessian_bound(self, c: Array) -> float | None:
+        own = getattr(self.unit, "hessian_bound", None)
+        return super().hessian_bound(c) if own is None else float(own(self.x, c))
+
     def _has(self, method: str) -> bool:
         own = getattr(type(self.unit), method, None)
         return own is not None and own is not getattr(Unit, method)

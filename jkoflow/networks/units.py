@@ -117,6 +117,13 @@ class SimpleUnit(Unit):
     def slope_bounds(self, x: Array) -> Array:
         return self.activation.slope_bound * np.linalg.norm(x, axis=1)
 
+    def hessian_bound(self, x: Array, c: Array) -> float:
+        """sup‖Σ_b c'_b ∇²σ*(x_b;θ)‖ over θ and |c'_b| ≤ c_b: sup|σ''| λ_max(Σ_b c_b x_b x_bᵀ)."""
+        if not np.isfinite(self.activation.curvature_bound):
+            return np.inf
+        largest = float(np.linalg.eigvalsh((x * c[:, None]).T @ x)[-1])
+        return self.activation.curvature_bound * largest
+
     def curvature_bounds(self, x: Array) -> Array:
         # inf·0: at x = 0 the unit does not depend on θ
         squares = (x**2).sum(axis=1)
