@@ -67,6 +67,19 @@ def test_the_exit_codes_are_the_code_s():
     assert [int(code) for code in ExitCode] == [int(code) for code in Exit][:5]
 
 
+def test_every_public_name_is_on_the_page_of_names():
+    import jkoflow
+
+    text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^   ([\w.]+)$", text, re.MULTILINE))
+    assert set(jkoflow.__all__) - {"networks", "steppers"} <= listed
+    for name in listed:
+        thing: object = jkoflow
+        for part in name.split("."):
+            thing = getattr(thing, part)
+        assert thing.__doc__
+
+
 def test_the_map_is_what_the_modules_say():
     import runpy
 
