@@ -19,11 +19,12 @@ MASS_TOLERANCE = 1e-9
 def assessed(F: Functional, output: StepOutput) -> tuple[float, Status]:
     """Energy of the new measure, and the status after the loop's own checks."""
     measure = output.measure
-    if not (np.isfinite(measure.points).all() and np.isfinite(measure.weights).all()):
+    mass = float(measure.weights.sum())
+    if not (math.isfinite(mass) and np.isfinite(measure.points).all()):
         return math.nan, Status.NON_FINITE
     if not output.status.ok:
         return _energy_if_any(F, measure), output.status
-    if abs(float(measure.weights.sum()) - 1.0) > MASS_TOLERANCE:
+    if abs(mass - 1.0) > MASS_TOLERANCE:
         return _energy_if_any(F, measure), Status.LOST_MASS
     energy = energy_of(F, measure)
     return energy, output.status if math.isfinite(energy) else Status.NON_FINITE

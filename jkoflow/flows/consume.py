@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+import numpy as np
+
 from ..record import StepRecord
 from ..status import InvalidProblem, Status, StoreError
 from .interrupts import Interrupts
@@ -42,7 +44,7 @@ class Consumer:
                 trajectory.status = self._consume(steps, resumed)
             except KeyboardInterrupt:
                 trajectory.status = Status.INTERRUPTED
-            except Exception:
+            except BaseException:
                 trajectory.status = Status.INTERRUPTED
                 with suppress(StoreError):  # the first error is the one to report
                     self._close()
@@ -128,6 +130,7 @@ def stop_at(steps: int, taken: int, max_steps: int | None) -> int:
     """
     if max_steps is None:
         return steps
-    if isinstance(max_steps, bool) or int(max_steps) != max_steps or max_steps < 0:
+    whole = isinstance(max_steps, (int, np.integer)) and not isinstance(max_steps, bool)
+    if not whole or max_steps < 0:
         raise InvalidProblem(f"max_steps must be a nonnegative integer, but is {max_steps!r}")
     return min(steps, taken + int(max_steps))

@@ -34,7 +34,8 @@ from .segment import Segment
 from .text import compact, presentable, seal
 
 KEPT_CHECKPOINTS = 2
-STATS_LIMIT = 2**16
+REST_LIMIT = 2**18
+"""Longest text of statistics and places that a line may hold, in characters."""
 
 
 @dataclass(frozen=True)
@@ -152,12 +153,16 @@ class Book:
             self.flush()
 
     def _line(self, record: StepRecord, text: str, places: Mapping[str, Any]) -> bytes:
-        stats = compact(presentable(record.stats))
-        if len(stats) > STATS_LIMIT:
-            stats = compact({"omitted": f"{len(stats)} bytes of statistics"})
-        where = compact(segment_name(self._segment.number) if places else None)
-        rest = f',"link":"{self._link}","segment":{where},"places":{compact(places)}'
-        return seal(f'{text[:-1]}{rest},"stats":{stats}}}') + b"\n"
+        rest = {
+            "link": self._link,
+            "segment": segment_name(self._segment.number) if places else None,
+            "places": places,
+            "stats": presentable(record.stats),
+        }
+        more = compact(rest)
+        if len(more) > REST_LIMIT:
+            more = compact({**rest, "stats": {"omitted": f"{len(more)} bytes of statistics"}})
+        return seal(f"{text[:-1]},{more[1:]}") + b"\n"
 
     def _due(self) -> bool:
         policy = self._policy

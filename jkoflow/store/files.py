@@ -75,7 +75,7 @@ def opened(path: Path, limit: int) -> Iterator[BinaryIO]:
 def read_whole(path: Path, limit: int) -> bytes:
     """All bytes of a regular file of at most ``limit`` bytes."""
     with opened(path, limit) as file:
-        return file.read(limit)
+        return file.read(os.fstat(file.fileno()).st_size)
 
 
 class FolderLock:

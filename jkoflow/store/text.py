@@ -19,6 +19,7 @@ from ..status import StoreError
 
 _SEAL = b',"sha256":"'
 _TAIL = len(_SEAL) + 64 + len(b'"}')
+_COMPACT = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 _FLOATS = ("nan", "inf", "-inf")
 
 
@@ -107,7 +108,7 @@ def read_number(value: Any, what: str) -> float:
 
 def compact(value: Any) -> str:
     """Canonical text of a JSON value: no spaces, keys sorted."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _COMPACT.encode(value)
 
 
 def parse(text: bytes, where: str) -> dict[str, Any]:
