@@ -238,11 +238,13 @@ def _term(c: float, f: Functional, positions: Any, mu: Measure) -> tuple[Any, li
     if isinstance(f, Entropy | PowerEnergy):
         if not isinstance(mu, Quantiles):
             raise NotDefined(f"{f!r} needs a density: use Quantiles instead of Particles")
-        lengths, m = cp.diff(positions[:, 0]), mu.mass
+        m, lengths = mu.mass, cp.diff(positions[:, 0])
         if isinstance(f, Entropy):
             return c * (float(m @ np.log(m)) - m @ cp.log(lengths)), []
         k = f.m - 1.0
-        return c * f.coefficient / k * (m ** (1.0 + k) @ _power(lengths, -k)), []
+        # powers of 1/density, of order one; those of lengths would vary over many orders
+        spread = cp.multiply(1.0 / m, lengths)
+        return c * f.coefficient / k * (m @ _power(spread, -k)), []
     raise NotDefined(
         f"ConvexProgram cannot read {f!r}: write it as jkoflow.steppers.convex.ConvexExpression"
     )
