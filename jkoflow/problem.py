@@ -77,7 +77,9 @@ class Problem:
 
     @property
     def times(self) -> Array:
-        """Times 0, τ_1, τ_1+τ_2, …, shape (steps+1,)."""
+        """Times 0, τ_1, τ_1+τ_2, …, shape (steps+1,); multiples of τ where all steps are equal."""
+        if self.steps and (self.taus == self.taus[0]).all():
+            return self.taus[0] * np.arange(self.steps + 1.0)
         return np.concatenate([[0.0], np.cumsum(self.taus)])
 
     def spec(self) -> dict[str, Any]:

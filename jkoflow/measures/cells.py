@@ -141,10 +141,11 @@ class Cells(Measure):
 def graded_levels(n: int, grading: str) -> Array:
     """n+1 levels from 0 to 1 at which a quantile function is read.
 
-    ``"uniform"``: equal masses. ``"cosine"``: (1 − cos πu)/2, masses of order n^-2 at both ends,
-    for densities that vanish at a finite edge. ``"tails"``: the regularised incomplete beta
-    function I_u(4, 4), masses of order n^-4 at both ends, for laws with unbounded support:
-    with equal masses the two outermost cells alone cost n^-½ in W2.
+    ``"uniform"``: equal masses. ``"cosine"``: c(c(u)) with c(u) = (1 − cos πu)/2, for densities
+    that vanish at a finite edge: where that happens linearly, the points themselves are clustered
+    like the cosine's, and the masses at both ends are of order n^-4. ``"tails"``: the regularised
+    incomplete beta function I_u(4, 4), for laws with unbounded support: with equal masses the two
+    outermost cells alone cost n^-½ in W2.
     """
     if isinstance(n, bool) or int(n) != n or n < 1:
         raise InvalidMeasure(f"n must be a positive number of cells, but is {n!r}")
@@ -152,7 +153,7 @@ def graded_levels(n: int, grading: str) -> Array:
     if grading == "uniform":
         return u
     if grading == "cosine":
-        return np.sin(0.5 * np.pi * u) ** 2
+        return np.sin(0.5 * np.pi * np.sin(0.5 * np.pi * u) ** 2) ** 2
     if grading == "tails":
         from scipy.special import betainc
 

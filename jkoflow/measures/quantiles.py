@@ -71,8 +71,9 @@ class Quantiles(Cells):
         n : int
             Number of cells.
         grading : {"uniform", "cosine", "tails"}
-            How the masses of the cells shrink towards both ends: not at all; like n^-2, for a
-            density that vanishes at a finite edge; like n^-4, for unbounded support.
+            How the masses of the cells shrink towards both ends: not at all; for a density that
+            vanishes at a finite edge, so that the edges are clustered like a cosine's; for
+            unbounded support.
 
         Examples
         --------

@@ -125,7 +125,7 @@ def test_graded_masses_are_positive_symmetric_and_sum_to_one(grading, n):
     assert (mass > 0).all()
     assert (mass == mass[::-1]).all()
     assert mass.sum() == pytest.approx(1.0, abs=1e-12)
-    ratio = {"uniform": 1.0, "cosine": np.pi**2 / 4 / n, "tails": 35.0 / n**3}[grading]
+    ratio = {"uniform": 1.0, "cosine": np.pi**6 / 64 / n**3, "tails": 35.0 / n**3}[grading]
     if n > 100:  # first order of the mass of the end cell, times n
         assert mass[0] * n == pytest.approx(ratio, rel=5.0 / n + 1e-12)
 
