@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -96,6 +97,40 @@ def test_resume_equals_the_unbroken_run(jkoflow):
     assert jkoflow("run", "p.py", "--store", "whole")[0] == 0
     for part, whole in zip(jf.load("part").measures, jf.load("whole").measures, strict=True):
         np.testing.assert_array_equal(part.points, whole.points)
+
+
+def test_another_problem_does_not_continue_a_run(jkoflow):
+    write("p.py", PROBLEM)
+    write("q.py", PROBLEM.replace("0.5", "0.6"))
+    jkoflow("run", "p.py", "--store", "out", "--max-steps", 2)
+    code, _, err = jkoflow("run", "q.py", "--store", "out", "--resume")
+    assert code == Exit.UNREADABLE and "another problem" in err
+    assert len(jf.load("out")) == 2
+
+
+def test_a_step_altered_by_hand_is_rejected(jkoflow):
+    """Moved by 1e-3 of an edge and written anew, hashes and all: only arithmetic can tell."""
+    write("p.py", PROBLEM)
+    jkoflow("run", "p.py", "--store", "out")
+    run = jf.load("out")
+    edges = run[4].measure.edges.copy()
+    edges[30] += 1e-3 * (edges[31] - edges[30])
+    altered = dataclasses.replace(run[4], measure=run[4].measure.with_edges(edges))
+    run.records[run.records.index(run[4])] = altered
+    jf.save(run, "altered")
+    code, out, _ = jkoflow("check", "p.py", "altered")
+    assert (code, out.splitlines()[-1]) == (1, "REJECTED")
+
+
+def test_a_flipped_bit_is_not_accepted(jkoflow, here):
+    write("p.py", PROBLEM)
+    jkoflow("run", "p.py", "--store", "out")
+    segment = next((here / "out").glob("segment*"))
+    data = bytearray(segment.read_bytes())
+    data[len(data) // 2] ^= 1
+    segment.write_bytes(data)
+    code, out, _ = jkoflow("check", "p.py", "out")
+    assert code in (Exit.REJECTED, Exit.UNREADABLE) and "ACCEPTED" not in out.splitlines()[-1:]
 
 
 def test_json_and_html(jkoflow, here):
