@@ -117,7 +117,7 @@ class SingleSample(_Packed):
         )  # fmt: skip
 
 
-_BLOCK = 2**16
+_BLOCK = 2**17
 """Particles times samples in a block: its products and slopes fit the second-level cache."""
 
 

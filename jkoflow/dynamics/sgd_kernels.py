@@ -34,14 +34,16 @@ _HELPER = {**_OPTIONS, "forceinline": True}
 @numba.njit(**_HELPER)
 def activate(pre, value, slope, n, kind, table):  # type: ignore[no-untyped-def]
     """σ and σ' at pre[:n], without branches. ``table[0, 0]`` is a constant, and for piecewise
-    linear σ each further row (lo, hi, ref, s) adds s·(clip(t, lo, hi) − ref)."""
+    linear σ each further row (lo, hi, ref, s) adds s·(clip(t, lo, hi) − ref); at least one does."""
     if kind == PIECEWISE:
+        base, lo, hi, ref, s = table[0, 0], table[1, 0], table[1, 1], table[1, 2], table[1, 3]
+        nothing = s - s
         for i in range(n):
-            value[i] = table[0, 0]
-            slope[i] = 0
-        for r in range(1, table.shape[0]):
+            t = pre[i]
+            value[i] = base + s * (min(max(t, lo), hi) - ref)
+            slope[i] = s if (t > lo) & (t <= hi) else nothing
+        for r in range(2, table.shape[0]):
             lo, hi, ref, s = table[r, 0], table[r, 1], table[r, 2], table[r, 3]
-            nothing = s - s
             for i in range(n):
                 t = pre[i]
                 value[i] += s * (min(max(t, lo), hi) - ref)

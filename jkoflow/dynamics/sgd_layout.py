@@ -45,7 +45,10 @@ def _pieces(sigma: activations.PiecewiseLinear) -> Array:
     hi = np.concatenate([knots, [np.inf]])
     ref = np.concatenate([knots[:1], knots])
     pieces = np.stack([lo, hi, ref, sigma.slopes], axis=1)
-    return np.concatenate([[[sigma.values[0], 0, 0, 0]], pieces[sigma.slopes != 0]])
+    steep = pieces[sigma.slopes != 0]
+    if len(steep) == 0:  # a constant
+        steep = np.zeros((1, 4))
+    return np.concatenate([[[sigma.values[0], 0, 0, 0]], steep])
 
 
 def pack(theta: Array, lanes: int) -> Array:
