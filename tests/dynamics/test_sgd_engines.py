@@ -24,7 +24,7 @@ WAVY = PiecewiseLinear("wavy", [-1.0, 0.0, 0.5], [1.0, -1.0, 2.0], -0.5, 1.5)
 CONSTANT = PiecewiseLinear("constant", [0.0], [2.0])
 SINE = SmoothActivation("sine", np.sin, np.cos, lambda t: -np.sin(t), 1.0, 1.0)  # not compiled
 SIMPLE = [truncated_relu, non_monotone, relu, WAVY, smooth_truncated_relu, tanh, softplus, SINE]
-UNITS = [*map(SimpleUnit, SIMPLE), ScaledUnit(relu), ScaledUnit(tanh), ScaledUnit(CONSTANT), ScaledUnit(SINE)]
+UNITS = [*map(SimpleUnit, SIMPLE), *map(ScaledUnit, [relu, tanh, CONSTANT, SINE])]
 
 
 class Logged:
