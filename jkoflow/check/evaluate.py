@@ -16,7 +16,8 @@ from . import policy
 class Evaluated:
     """F(μ) ± margin and ∇δF ± blur (in L²(ρ)); ``size`` is the norm of the gradient's parts
     before they cancel. ``exact`` is False where a Gaussian's internal energy is not that of its
-    cubature, so that value and gradient agree only approximately."""
+    cubature, so that value and gradient agree only approximately. ``unit`` is a length that is
+    known to matter, where the measure itself may be too small to show one."""
 
     measure: Measure
     energy: float
@@ -25,6 +26,7 @@ class Evaluated:
     blur: float
     size: float
     exact: bool = True
+    unit: float = 0.0
 
 
 def norm(v: Array, w: Array) -> float:
@@ -36,9 +38,7 @@ def nudged(mu: Measure) -> Measure:
     """μ with each coordinate moved by one unit of rounding, up and down in turn."""
     x = mu.points
     signs = 1.0 - 2.0 * (np.arange(x.size) % 2).reshape(x.shape)
-    if x.shape[1] == 1:
-        if mu.kind == "gaussian":
-            return mu.displaced(policy.EPS * x)
+    if hasattr(mu, "edges"):
         return mu.displaced(np.sort(x * (1.0 + policy.EPS * signs), axis=0) - x)
     return mu.displaced(policy.EPS * x * signs)
 

@@ -15,7 +15,7 @@ from ..measures.base import Array, Measure
 from ..measures.radial import log_ball_volume
 from ..status import MissingStructure
 from . import policy
-from .evaluate import real
+from .evaluate import Evaluated, real
 from .functional import mixtures
 from .verdict import Finding, Report, Verdict, at_most, rejected, undecided
 
@@ -142,13 +142,9 @@ def _gap(
     found = replace(found, reason=reason)
     slack = policy.STORED * abs(there) + 1e-9 + abs(bound)
     consistent = at_most("gap's lower companion", lower - upper, slack, (), "the bounds cross")
-    here = _Here(mu)
-    return [found, consistent, *mixtures(smooth, here, np.random.default_rng(0))]  # type: ignore[arg-type]
-
-
-class _Here(NamedTuple):
-    measure: Measure
-    margin: float = 1e-12
+    margin = policy.ROUNDING * policy.EPS * abs(there)
+    here = Evaluated(mu, there, margin, mu.points, blur=0.0, size=0.0)
+    return [found, consistent, *mixtures(smooth, here, np.random.default_rng(0))]
 
 
 def _mean(mu: Measure, psi: Callable[[Array], Array], order: int) -> float:

@@ -32,9 +32,10 @@ GAP = 1e-6
 """Certified gap of a step relative to the energy it loses: no sum of such gaps is visible in the
 energy curve of a run."""
 
-BLIND = 1e-3
-"""If rounding alone makes a residual this large relative to the gradients it is made of, the
-residual says nothing, and the verdict is UNDECIDED."""
+BLIND, RESOLUTION = 1e-3, 1e-9
+"""If rounding alone makes a residual above BLIND of the gradients it is made of, and one that
+could hide a displacement above RESOLUTION of the coordinates, the residual says nothing, and the
+verdict is UNDECIDED."""
 
 ORDER, ORDER_REJECTED = 1.9, 1.5
 """A correct derivative leaves a remainder of order 2, a wrong one of order 1."""

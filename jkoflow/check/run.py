@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from ..status import MissingStructure, Status
 from ..store.format import Altered, Impossible, read_run
 from . import policy
 from .evaluate import Evaluated, evaluate
-from .functional import check_functional
+from .functional import attack, breadth
 from .step import blind_square, judged, membership
 from .verdict import Finding, Report, Verdict, at_most, rejected, undecided
 
@@ -84,9 +84,9 @@ def _findings(problem: Problem, run: Any, walk: Walk) -> Iterator[Finding]:
     yield completeness(problem, run.status, walk.count)
     yield from walk.totals()
     for where, here in (("initial", walk.first), ("last", walk.last)):
-        if here is not None:
-            report = check_functional(problem.functional, here.measure, rng=0)
-            yield from (f.at(f"{where} measure") for f in report.findings)
+        if here is not None and walk.first is not None:
+            here = replace(here, unit=breadth(walk.first))
+            yield from (f.at(f"{where} measure") for f in attack(problem.functional, here, 0))
 
 
 def identity(problem: Problem, run: Any) -> Finding:

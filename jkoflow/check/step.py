@@ -96,7 +96,7 @@ def judged(
     yield transport.finding
     yield energy_inequality(old, new, transport, tau)
     at_rest = residual(old, new, transport, tau, witness)
-    yield stationarity(new, transport, tau, at_rest)
+    yield stationarity(old, new, transport, tau, at_rest)
     yield minimality(F, old, new, transport, tau, at_rest)
 
 
@@ -132,10 +132,13 @@ def energy_inequality(old: Evaluated, new: Evaluated, transport: Transport, tau:
 
 def blind_square(new: Evaluated, old: Evaluated, squared: float) -> float:
     """Rounding error of W2²: differences of points carry EPS times the points."""
-    x, y = new.measure, old.measure
-    ends = norm(x.points, x.weights) + norm(y.points, y.weights)
-    blind = policy.ROUNDING * policy.EPS * ends
+    blind = policy.ROUNDING * policy.EPS * extent(old.measure, new.measure)
     return blind * (2.0 * math.sqrt(squared) + blind)
+
+
+def extent(x: Measure, y: Measure) -> float:
+    """Size of the coordinates whose differences make up W2."""
+    return norm(x.points, x.weights) + norm(y.points, y.weights)
 
 
 class Residual(NamedTuple):
@@ -237,16 +240,19 @@ def isotonic(v: Array, w: Array) -> Array:
     return np.repeat([p[0] for p in pools], [p[2] for p in pools])
 
 
-def stationarity(new: Evaluated, transport: Transport, tau: float, at_rest: Residual) -> Finding:
+def stationarity(
+    old: Evaluated, new: Evaluated, transport: Transport, tau: float, at_rest: Residual
+) -> Finding:
     """r ≤ 1e-4 of the slope, up to rounding of the gradient and of the energy.
 
     A residual r changes the objective by about r²τ/2: below the rounding of the energy no method
     that looks at energies can improve the step, so such an r is no fault of the step.
     """
     claim, slope = "stationarity", math.sqrt(transport.squared) / tau
-    seen = math.sqrt(2.0 * blindness(new) / tau)
-    bound = policy.STATIONARITY * slope + new.blur + seen
-    if new.blur > policy.BLIND * (new.size + slope) + seen:
+    size = extent(old.measure, new.measure) / tau
+    bound = policy.STATIONARITY * slope + new.blur + math.sqrt(2.0 * blindness(new) / tau)
+    bound += 8.0 * policy.EPS * size
+    if new.blur > policy.BLIND * (new.size + slope) + policy.RESOLUTION * size:
         return undecided(claim, f"rounding alone leaves a residual of {new.blur:.3g}")
     doubt, reason = Verdict.REJECTED, "the optimality condition does not hold"
     if at_rest.held <= bound:

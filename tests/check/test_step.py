@@ -1,0 +1,207 @@
+"""check_step: honest steps of every kind, what the residual and the gap mean, and its limits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.optimize import isotonic_regression, minimize
+
+import jkoflow as jf
+from jkoflow.check import Verdict, check_step
+from jkoflow.check.evaluate import evaluate
+from jkoflow.check.step import admissible, affine_norm, farthest, isotonic
+from jkoflow.check.transport import Transport, certify
+from jkoflow.record import Witness
+
+
+def ou_std(s: float, tau: float, a: float, beta: float) -> float:
+    """Standard deviation after a step of H/β + (a/2)∫x² from N(0, s²): ALGORITHMS, Gaussians."""
+    c = 1.0 + a * tau
+    return (s + np.sqrt(s * s + 4.0 * c * tau / beta)) / (2.0 * c)
+
+
+@pytest.mark.parametrize(("s", "tau", "a", "beta"), [(0.5, 0.1, 1.0, 1.0), (2.0, 0.7, 0.3, 4.0)])
+def test_the_closed_ornstein_uhlenbeck_step_is_accepted(
+    s: float, tau: float, a: float, beta: float
+) -> None:
+    F = jf.Entropy() / beta + jf.QuadraticPotential(a)
+    after = ou_std(s, tau, a, beta)
+    report = check_step(F, jf.Gaussian(0.0, s * s), jf.Gaussian(0.0, after**2), tau)
+    assert report.verdict is Verdict.ACCEPTED
+    assert report["stationarity"].measured < 1e-13 * (1 / tau + 1 / (beta * after))
+    wrong = check_step(F, jf.Gaussian(0.0, s * s), jf.Gaussian(0.0, (after + 1e-3) ** 2), tau)
+    assert wrong["stationarity"].verdict is Verdict.REJECTED
+
+
+def test_the_gap_bounds_the_true_gap_of_a_step() -> None:
+    """At random points near the minimiser: objective − minimum ≤ r²/(2κ), with λ = 0.8."""
+    rng = np.random.default_rng(0)
+    F = jf.Potential(
+        lambda x: (0.4 * x**2 + x**4).sum(axis=1), gradient=lambda x: 0.8 * x + 4 * x**3,
+        convexity=0.8,
+    )  # fmt: skip
+    before, tau = jf.Particles(rng.normal(size=5)), 0.3
+    x0 = before.points[:, 0]
+
+    def objective(x: np.ndarray) -> float:  # type: ignore[type-arg]
+        return float(np.mean(0.4 * x**2 + x**4 + (x - x0) ** 2 / (2 * tau)))
+
+    least = minimize(objective, x0, tol=1e-14).fun
+    for size in (1e-3, 1e-2, 0.1):
+        x = minimize(objective, x0, tol=1e-14).x + size * rng.normal(size=5)
+        report = check_step(F, before, jf.Particles(x), tau)
+        assert 0 < objective(x) - least <= report["minimality"].measured
+        # and not by far: here the curvature is between 0.8 and 20
+        assert report["minimality"].measured < 30 * (objective(x) - least)
+
+
+def test_without_a_claim_of_convexity_minimality_is_undecided() -> None:
+    F = jf.Potential(lambda x: (x**2).sum(axis=1), gradient=lambda x: 2 * x)
+    before = jf.Particles([1.0, -0.5])
+    report = check_step(F, before, jf.Particles(before.points / 1.4), 0.2)
+    assert report["stationarity"].verdict is Verdict.ACCEPTED
+    assert report["minimality"].verdict is Verdict.UNDECIDED
+    assert report.verdict is Verdict.UNDECIDED
+
+
+def test_a_step_too_large_for_the_convexity_is_undecided() -> None:
+    """κ = 1/τ − 1 changes sign at τ = 1: stationary points of x ↦ −x²/2 + (x−1)²/(2τ)."""
+    F = jf.QuadraticPotential(-1.0)
+    for tau, verdict in ((0.5, Verdict.ACCEPTED), (2.0, Verdict.UNDECIDED)):
+        after = jf.Particles([1.0 / (1.0 - tau)])
+        report = check_step(F, jf.Particles([1.0]), after, tau)
+        assert report["minimality"].verdict is verdict, report.text()
+        assert report["stationarity"].verdict is Verdict.ACCEPTED
+
+
+def test_local_convexity_needs_and_uses_a_ball_that_holds_every_minimiser() -> None:
+    rng = np.random.default_rng(2)
+    B, y = rng.normal(size=(4, 1)), rng.normal(size=4)
+    slopes = np.abs(B[:, 0])
+    risk = jf.Risk(
+        lambda t: np.tanh(B @ t.T), y, slope_bounds=slopes, curvature_bound=0.77 * slopes**2
+    )
+    F = jf.free_energy(risk, lam=0.3, beta=6.0)
+    assert F.convexity is None and F.lower_bound() is None
+    mu = jf.Quantiles.normal(0.4, 0.8, 50)
+    run = jf.flow(jf.Problem(F, mu, tau=0.05, steps=1))
+    report = check_step(F, mu, run.final, 0.05)
+    assert report.verdict is Verdict.ACCEPTED, report.text()
+    assert any("bounded from below" in a for a in report.assumptions)
+
+
+def test_no_measure_as_good_as_the_step_is_farther_than_the_bound() -> None:
+    """Random competitors whose objective is not above the step's, for a free energy."""
+    rng = np.random.default_rng(3)
+    for kind in ("quantiles", "radial"):
+        F = jf.Entropy() / 2.0 + jf.QuadraticPotential(0.1)
+        F = F + jf.Potential(lambda x: np.cos(x[:, 0]), lower_bound=-1.0)
+        mu = jf.Quantiles.normal(0.2, 0.5, 30) if kind == "quantiles" else (
+            jf.Radial.normal(0.5, 6, 30))  # fmt: skip
+        tau = 2.0
+        here = evaluate(F, mu)  # the step that stays: every better measure is a competitor
+        transport = certify(mu, mu, None)
+        assert isinstance(transport, Transport)
+        reach = farthest(F, here, here, transport, tau)
+        assert reach is not None
+        seen = 0
+        for scale in np.geomspace(0.2, 8.0, 400):
+            edges = np.abs(scale * mu.edges) if kind == "radial" else (
+                scale * mu.edges + rng.normal())  # fmt: skip
+            other = mu.with_edges(edges)
+            squared = float(mu.weights @ (other.edges - mu.edges) ** 2)
+            if F.value(other) + squared / (2 * tau) <= here.energy:
+                seen += 1
+                assert np.sqrt(squared) <= reach
+        assert seen > 20
+
+
+def test_atoms_stay_atoms() -> None:
+    """Edges that coincide before and after: nothing smooth takes them apart."""
+    tau, before = 0.4, jf.Quantiles([0.0, 0.0, 1.0, 1.0, 1.5])
+    after = jf.Quantiles(before.edges / (1.0 + 3.0 * tau))
+    assert check_step(jf.QuadraticPotential(3.0), before, after, tau).verdict is Verdict.ACCEPTED
+    torn = jf.Quantiles(after.edges + [0.0, 1e-3, 0.0, 0.0, 0.0])
+    report = check_step(jf.QuadraticPotential(3.0), before, torn, tau)
+    assert report["stationarity"].verdict is Verdict.REJECTED
+
+
+def test_isotonic_regression_is_that_of_scipy() -> None:
+    rng = np.random.default_rng(7)
+    for n in (1, 2, 5, 40):
+        v, w = rng.normal(size=n), rng.uniform(0.1, 2.0, n)
+        np.testing.assert_allclose(isotonic(v, w), isotonic_regression(v, weights=w).x, atol=1e-13)
+
+
+def test_admissible_displacements_bound_every_sorted_competitor() -> None:
+    """⟨v, Y − X⟩ ≤ ‖projection‖‖Y − X‖ for all sorted Y, with ties in X."""
+    rng = np.random.default_rng(8)
+    mu = jf.Quantiles([0.0, 0.0, 0.0, 1.0, 2.0, 2.0])
+    for _ in range(200):
+        v = rng.normal(size=(6, 1))
+        p = admissible(v, mu, False, False)
+        y = np.sort(mu.edges + rng.normal(size=6))
+        left = mu.weights @ (v[:, 0] * (y - mu.edges))
+        right = np.sqrt(mu.weights @ p[:, 0] ** 2) * np.sqrt(mu.weights @ (y - mu.edges) ** 2)
+        assert left <= right + 1e-12
+
+
+def test_walls_excuse_only_what_pushes_against_them() -> None:
+    """The heat flow on [0, 1] presses outwards; a potential that pulls inwards is not excused."""
+    mu = jf.Quantiles.from_ppf(lambda s: s**0.8, 40)
+    walls = Witness("monotone", {"fixed": np.array([True, True])})
+    from jkoflow.steppers.quantile import QuantileNewton
+
+    heat = jf.flow(jf.Problem(jf.Entropy(), mu, tau=0.02, steps=1), QuantileNewton(ends="fixed"))
+    report = check_step(jf.Entropy(), mu, heat.final, 0.02, witness=walls)
+    assert report.verdict is Verdict.ACCEPTED, report.text()
+    assert any("walls" in a for a in report.assumptions)
+    free = check_step(jf.Entropy(), mu, heat.final, 0.02)
+    assert free["stationarity"].verdict is Verdict.REJECTED
+    V = jf.QuadraticPotential(1.0, center=[0.5])
+    x = (mu.edges + 0.02 * 0.5) / 1.02
+    x[[0, -1]] = mu.edges[[0, -1]]
+    pulled = check_step(V, mu, jf.Quantiles(x), 0.02, witness=walls)
+    assert pulled["stationarity"].verdict is Verdict.UNDECIDED
+
+
+def test_the_tangent_norm_of_a_gaussian_field() -> None:
+    """For ξ(x) = b + H(x − m), H symmetric: |b|² + tr(HΣH), exactly; a rotation counts nothing."""
+    rng = np.random.default_rng(1)
+    A = rng.normal(size=(3, 3))
+    mu = jf.Gaussian(rng.normal(size=3), A @ A.T)
+    b, H = rng.normal(size=3), rng.normal(size=(3, 3))
+    H = H + H.T
+    xi = b + (mu.points - mu.mean()) @ H
+    expected = np.sqrt(b @ b + np.trace(H @ mu.cov() @ H))
+    assert abs(affine_norm(mu, xi) - expected) < 1e-10 * expected
+    J = np.array([[0, 1, 0], [-1, 0, 0], [0, 0, 0.0]])
+    turned = (mu.points - mu.mean()) @ np.linalg.inv(mu.sqrt_cov) @ J.T
+    assert affine_norm(mu, turned) < 1e-10 * np.linalg.norm(turned)
+
+
+@pytest.mark.parametrize("answer", [np.nan, np.inf, 1j, np.ones(3), None, "one"])
+def test_a_functional_that_answers_nonsense_is_a_finding(answer: object) -> None:
+    class Odd(jf.functionals.Functional):
+        def value(self, mu):  # type: ignore[no-untyped-def]
+            return answer
+
+        def first_variation(self, mu, at):  # type: ignore[no-untyped-def]
+            return np.zeros(len(at))
+
+        def gradient(self, mu):  # type: ignore[no-untyped-def]
+            return np.zeros_like(mu.points)
+
+        def spec(self) -> dict[str, object]:
+            return {"name": "Odd"}
+
+    mu = jf.Particles([0.0, 1.0])
+    report = check_step(Odd(), mu, mu, 0.1)
+    assert report["evaluation"].verdict is Verdict.REJECTED
+
+
+def test_an_internal_energy_on_points_is_a_finding_that_says_so() -> None:
+    mu = jf.Particles([0.0, 1.0])
+    report = check_step(jf.Entropy(), mu, mu, 0.1)
+    assert report["evaluation"].verdict is Verdict.REJECTED
+    assert "needs a density" in report["evaluation"].reason

@@ -1,0 +1,175 @@
+"""W2² by arithmetic against other people's solvers, and what a witness has to prove."""
+
+from __future__ import annotations
+
+import itertools
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from scipy.optimize import linear_sum_assignment
+from scipy.spatial.distance import cdist
+
+from jkoflow import Gaussian, Particles, Quantiles
+from jkoflow.check.transport import Transport, certify, monotone_coupling
+from jkoflow.check.verdict import Finding, Verdict
+from jkoflow.record import Witness
+
+
+def certified(after, before, witness=None) -> Transport:  # type: ignore[no-untyped-def]
+    found = certify(after, before, witness)
+    assert isinstance(found, Transport), found
+    return found
+
+
+def exact_w2(x, a, y, b) -> Fraction:  # type: ignore[no-untyped-def]
+    """North-west corner rule in rationals."""
+    rows = sorted(zip(map(Fraction, x), a, strict=True))
+    columns = sorted(zip(map(Fraction, y), b, strict=True))
+    total, i, j = Fraction(0), 0, 0
+    left, right = rows[0][1], columns[0][1]
+    while True:
+        moved = min(left, right)
+        total += moved * (rows[i][0] - columns[j][0]) ** 2
+        left, right = left - moved, right - moved
+        if left == 0:
+            i += 1
+            if i == len(rows):
+                return total
+            left = rows[i][1]
+        if right == 0:
+            j += 1
+            right = columns[j][1]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_w2_on_the_line_agrees_with_exact_rationals(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    n, m = rng.integers(1, 9, 2)
+    x, y = rng.normal(size=n), rng.normal(size=m)
+    p, q = rng.integers(1, 6, n), rng.integers(1, 6, m)
+    a = [Fraction(int(k), int(p.sum())) for k in p]
+    b = [Fraction(int(k), int(q.sum())) for k in q]
+    mine = certified(Particles(x, p / p.sum()), Particles(y, q / q.sum()))
+    # coordinates of order 1, at most 16 terms
+    assert abs(mine.squared - float(exact_w2(x, a, y, b))) < 1e-13
+    assert mine.finding.verdict is Verdict.ACCEPTED
+
+
+def test_the_coupling_on_the_line_has_the_right_marginals() -> None:
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(size=50), rng.normal(size=70)
+    a, b = rng.dirichlet(np.ones(50)), rng.dirichlet(np.ones(70))
+    i, j, p = monotone_coupling(x, a, y, b)
+    assert (p >= 0).all() and len(p) < 50 + 70 + 1
+    np.testing.assert_allclose(np.bincount(i, p, 50), a, atol=1e-15)
+    np.testing.assert_allclose(np.bincount(j, p, 70), b, atol=1e-15)
+
+
+def paired(rng: np.random.Generator, n: int = 6, d: int = 2):  # type: ignore[no-untyped-def]
+    """Two clouds, and their optimal pairing with potentials, by shortest paths."""
+    x = rng.normal(size=(n, d))
+    y = x + 0.05 * rng.normal(size=(n, d))
+    cost = cdist(x, y, "sqeuclidean")
+    order = linear_sum_assignment(cost)[1]
+    lengths = cost[:, order] - cost[np.arange(n), order]  # f_k ≤ f_i + lengths[k, i]
+    f = np.zeros(n)
+    for _ in range(n):  # Bellman–Ford
+        f = (f + lengths).min(axis=1)
+    g = np.empty(n)
+    g[order] = cost[np.arange(n), order] - f
+    return Particles(x), Particles(y), order, f, g
+
+
+def test_an_optimal_pairing_with_its_potentials_is_certified() -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(10):
+        after, before, order, f, g = paired(rng)
+        found = certified(after, before, Witness("pairing", {"order": order, "f": f, "g": g}))
+        assert found.finding.verdict is Verdict.ACCEPTED
+        best = min(
+            np.mean(np.sum((after.points - before.points[list(p)]) ** 2, axis=1))
+            for p in itertools.permutations(range(6))
+        )
+        assert abs(found.squared - best) < 1e-14
+
+
+def test_a_pairing_that_is_not_optimal_has_no_potentials() -> None:
+    """No f, g can certify it: whatever is offered, the gap is at least the excess cost."""
+    rng = np.random.default_rng(2)
+    after, before, order, f, g = paired(rng)
+    wrong = order[[1, 0, 2, 3, 4, 5]]
+    for _ in range(50):
+        arrays = {"order": wrong, "f": f + 0.1 * rng.normal(size=6), "g": g}
+        found = certified(after, before, Witness("pairing", arrays))
+        assert found.finding.verdict is Verdict.REJECTED
+        optimal = certified(after, before, Witness("pairing", {"order": order, "f": f, "g": g}))
+        assert found.finding.measured >= found.squared - optimal.squared - 1e-14
+
+
+def test_a_coupling_with_unequal_weights() -> None:
+    after = Particles([[0.0, 0.0], [1.0, 0.0]], [0.25, 0.75])
+    before = Particles([[0.0, 1.0], [1.0, 1.0]], [0.5, 0.5])
+    arrays = {
+        "rows": np.array([0, 1, 1]), "columns": np.array([0, 0, 1]),
+        "values": np.array([0.25, 0.25, 0.5]),
+        "f": np.array([0.0, 1.0]), "g": np.array([1.0, 0.0]),
+    }  # fmt: skip
+    found = certified(after, before, Witness("coupling", arrays))
+    assert found.finding.verdict is Verdict.ACCEPTED and found.squared == 1.25
+    # the point (1, 0) comes from two places: barycentre (2/3, 1), spread ¾·(2/9)
+    np.testing.assert_allclose(found.target[1], [2 / 3, 1.0])
+    assert abs(found.spread - 0.75 * 2 / 9) < 1e-15
+    arrays["values"] = np.array([0.25, 0.25, 0.25])
+    assert isinstance(certify(after, before, Witness("coupling", arrays)), Finding)
+
+
+@pytest.mark.parametrize("bad", ["rows", "columns", "values", "f", "g"])
+def test_a_malformed_coupling_is_rejected_and_raises_nothing(bad: str) -> None:
+    mu = Particles([[0.0, 0.0], [1.0, 0.0]])
+    good = {
+        "rows": np.array([0, 1]), "columns": np.array([0, 1]), "values": np.array([0.5, 0.5]),
+        "f": np.zeros(2), "g": np.zeros(2),
+    }  # fmt: skip
+    assert certified(mu, mu, Witness("coupling", good)).finding.verdict is Verdict.ACCEPTED
+    spoils = [np.array([-1, 5]), np.array([0.5, np.nan]), np.zeros((2, 2)), np.array(["a", "b"]),
+              np.zeros(0), np.array([7, 7])]  # fmt: skip
+    for spoil in spoils:
+        found = certify(mu, mu, Witness("coupling", {**good, bad: spoil}))
+        finding = found if isinstance(found, Finding) else found.finding
+        assert finding.verdict is Verdict.REJECTED, (bad, spoil)
+    missing = {k: v for k, v in good.items() if k != bad}
+    found = certify(mu, mu, Witness("coupling", missing))
+    assert isinstance(found, Finding) and found.verdict is Verdict.REJECTED
+
+
+def test_gaussians_against_the_closed_formula() -> None:
+    rng = np.random.default_rng(5)
+    for d in (1, 2, 5):
+        A, B = rng.normal(size=(2, d, d))
+        mu, nu = Gaussian(rng.normal(size=d), A @ A.T), Gaussian(rng.normal(size=d), B @ B.T)
+        root = mu.sqrt_cov
+        values, vectors = np.linalg.eigh(root @ nu.cov() @ root)
+        middle = (vectors * np.sqrt(values)) @ vectors.T
+        inverse = np.linalg.inv(root)
+        matrix = inverse @ middle @ inverse
+        found = certified(mu, nu, Witness("symmetric-map", {"matrix": 0.5 * (matrix + matrix.T)}))
+        shift = mu.mean() - nu.mean()
+        bures = np.trace(mu.cov()) + np.trace(nu.cov()) - 2 * np.sqrt(values).sum()
+        assert found.finding.verdict is Verdict.ACCEPTED
+        assert abs(found.squared - (shift @ shift + bures)) < 1e-12 * np.trace(mu.cov() + nu.cov())
+
+
+def test_without_a_witness_only_the_line_is_decided() -> None:
+    cloud, normal = Particles(np.eye(3)), Gaussian(np.zeros(2), np.eye(2))
+    for mu in (cloud, normal):
+        found = certify(mu, mu, None)
+        assert isinstance(found, Finding) and found.verdict is Verdict.UNDECIDED
+    for mu in (Particles([1.0, 2.0]), Gaussian(0.0, 1.0), Quantiles([0.0, 1.0])):
+        assert certified(mu, mu).squared == 0.0
+
+
+def test_translation_is_exact() -> None:
+    mu = Quantiles.normal(0.0, 1.3, 30)
+    moved = mu.displaced(np.full((31, 1), 0.7))
+    assert abs(certified(moved, mu).squared - 0.49) < 1e-14
