@@ -78,9 +78,7 @@ class Problem:
     @property
     def times(self) -> Array:
         """Times 0, τ_1, τ_1+τ_2, …, shape (steps+1,); multiples of τ where all steps are equal."""
-        if self.steps and (self.taus == self.taus[0]).all():
-            return self.taus[0] * np.arange(self.steps + 1.0)
-        return np.concatenate([[0.0], np.cumsum(self.taus)])
+        return clock(self.taus)
 
     def spec(self) -> dict[str, Any]:
         """The question's identity: functional, initial measure and steps."""
@@ -98,6 +96,19 @@ class Problem:
     def digest(self) -> str:
         """Hash of `spec`."""
         return spec_digest(self.spec())
+
+
+def clock(taus: Array) -> Array:
+    """Times at the ends of the steps, from 0; exact multiples where all steps are equal.
+
+    Examples
+    --------
+    >>> clock(np.full(3, 0.1))
+    array([0. , 0.1, 0.2, 0.3])
+    """
+    if len(taus) and (taus == taus[0]).all():
+        return np.asarray(taus[0] * np.arange(len(taus) + 1.0))
+    return np.concatenate([[0.0], np.cumsum(taus)])
 
 
 def step_sizes(tau: float | ArrayLike, steps: int | None, t_end: float | None) -> Array:

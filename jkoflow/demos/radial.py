@@ -121,6 +121,7 @@ def sgd_findings(
     found = []
     for j, t in enumerate(s.times, start=1):
         law = flow.measures[at_time(flow, t)]
+        assert isinstance(law, Radial)
         where = f"t = {t:g}, T = {2 * t:g}"
         expected = risk.value(law) + finite_size(risk, law, s.neurons)
         risks = [run.statistics["risk"][j] for run in runs]

@@ -68,7 +68,7 @@ def _cumulated(axis: Axis, mass: Array) -> tuple[Array, Array, Array]:
     to_coefficients = (vandermonde * g[:, None]).T * scale[:, None]
     coefficients = (mass / g) @ to_coefficients.T
     integrated = np.polynomial.legendre.legint(coefficients.T, lbnd=-1)
-    inside = np.polynomial.legendre.legval(nodes, integrated)
+    inside = np.asarray(np.polynomial.legendre.legval(nodes, integrated), dtype=float)
     total = mass.sum(axis=1)
     before = np.concatenate([[0.0], np.cumsum(total)[:-1]])
     after = np.concatenate([np.cumsum(total[::-1])[::-1][1:], [0.0]])

@@ -184,23 +184,28 @@ class Sum(Functional):
         zero = np.zeros_like(mu.points)
         return sum((c * f.gradient(mu) for c, f in self._terms), zero)
 
-    @property  # type: ignore[override]
-    def convexity(self) -> float | None:
+    @property
+    def convexity(self) -> float | None:  # type: ignore[override]
         return _combined([(c, f, f.convexity) for c, f in self._terms])
 
     def convexity_near(self, mu: Measure, radius: float) -> float | None:
         return _combined([(c, f, f.convexity_near(mu, radius)) for c, f in self._terms])
 
-    @property  # type: ignore[override]
-    def convex_in_mixtures(self) -> bool | None:
-        claims = [f.convex_in_mixtures and (c >= 0 or _linear(f)) for c, f in self._terms]
-        return True if all(claims) else None
+    @property
+    def convex_in_mixtures(self) -> bool | None:  # type: ignore[override]
+        claimed = all(
+            bool(f.convex_in_mixtures) and (c >= 0 or _linear(f)) for c, f in self._terms
+        )
+        return True if claimed else None
 
     def lower_bound(self) -> float | None:
-        bounds = [f.lower_bound() for _, f in self._terms]
-        if any(b is None for b in bounds) or any(c < 0 for c, _ in self._terms):
-            return None
-        return float(sum(c * b for (c, _), b in zip(self._terms, bounds, strict=True)))  # type: ignore[operator]
+        total = 0.0
+        for c, f in self._terms:
+            bound = f.lower_bound()
+            if bound is None or c < 0:
+                return None
+            total += c * bound
+        return total
 
     def spec(self) -> dict[str, Any]:
         return {"sum": [[c, f.spec()] for c, f in self._terms]}
@@ -210,12 +215,15 @@ class Sum(Functional):
 
 
 def _combined(claims: list[tuple[float, Functional, float | None]]) -> float | None:
-    """Modulus of Σ c F: the sum of c λ, if each is claimed; −F only where F is affine."""
+    """Modulus of Σ c F: the sum of c λ, if each is claimed.
+
+    For c < 0 the modulus has to hold from above: `concavity`, which few functionals have.
+    """
     total = 0.0
     for c, f, modulus in claims:
         if modulus is None:
             return None
-        if c < 0 and c != 0:
+        if c < 0:
             modulus = getattr(f, "concavity", None)
             if modulus is None:
                 return None

@@ -76,7 +76,8 @@ def _describe_callable(function: Callable[..., Any], seen: frozenset[int]) -> di
         if type(function).__module__ != "builtins" and getattr(function, "__dict__", None):
             described["state"] = _describe(vars(function), seen)
         return described
-    return {"function": function.__name__, "source": _source_digest(function), **_captured(function, seen)}
+    described = {"function": function.__name__, "source": _source_digest(function)}
+    return {**described, **_captured(function, seen)}
 
 
 def _source_digest(function: Callable[..., Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from .base import Stepper, StepOutput
+from .base import StepOutput, Stepper
 
 _ORIGIN = {
     "QuantileNewton": "quantile",
@@ -15,7 +15,7 @@ _ORIGIN = {
     "Exact": "exact",
 }
 
-__all__ = ["StepOutput", "Stepper", *_ORIGIN]  # noqa: PLE0604
+__all__ = ["StepOutput", "Stepper", *_ORIGIN]
 
 
 def __getattr__(name: str) -> Any:

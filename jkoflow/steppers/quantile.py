@@ -15,7 +15,7 @@ from ..measures.base import Array, Measure
 from ..measures.cells import Cells
 from ..record import State, Witness
 from ..status import InvalidProblem, MissingStructure, NotDefined, Status
-from .base import Stepper, StepOutput
+from .base import StepOutput, Stepper
 from .edge_kernels import add_energy, exponent_of
 from .tridiagonal import NotPositive, solve
 
@@ -276,32 +276,37 @@ class Newton:
 
     def run(self, x: Array) -> tuple[Array, Status]:
         """Iterate from x; returns the last edges (sorted) and how it ended."""
-        here = self.objective.expand(x)
-        if not np.isfinite(here.value) and x is not self.objective.mu.edges:
-            x = self.objective.mu.edges
-            here = self.objective.expand(x)
-        for self.iterations in range(self.max_iterations + 1):
+        x, here = self._start(x)
+        far = 1e8 * (1.0 + float(np.abs(self.objective.mu.edges).max()))
+        while True:
             if not (np.isfinite(here.value) and np.isfinite(here.gradient).all()):
                 return x, Status.NON_FINITE
+            if max(abs(x[0]), abs(x[-1])) > far:
+                return x, Status.UNBOUNDED
             self._measure(x, here)
             if self._converged(x, here):
                 ordered = self.objective.sorted(x)
                 if ordered is x:
                     return x, Status.CONVERGED
                 x, here = ordered, self.objective.expand(ordered)
-                continue
             if self.iterations == self.max_iterations:
-                break
+                return self.objective.sorted(x), Status.MAX_ITERATIONS
+            self.iterations += 1
             d = self.objective.direction(here)
-            if self.foretold <= 0.1 * self.tolerance * self.slope:
-                if self._last(x + d):
-                    self.iterations += 1
-                    return x + d, Status.CONVERGED
+            if self.foretold <= 0.1 * self.tolerance * self.slope and self._last(x + d):
+                return x + d, Status.CONVERGED
             found = self._line_search(x, here, d)
             if found is None:
                 return self.objective.sorted(x), self._stalled()
             x, here = found
-        return self.objective.sorted(x), Status.MAX_ITERATIONS
+
+    def _start(self, x: Array) -> tuple[Array, Expanded]:
+        """x expanded, or the old edges where the objective is not finite at x."""
+        here = self.objective.expand(x)
+        if not np.isfinite(here.value) and x is not self.objective.mu.edges:
+            x = self.objective.mu.edges
+            here = self.objective.expand(x)
+        return x, here
 
     def _converged(self, x: Array, here: Expanded) -> bool:
         if self.residual <= self.tolerance * self.slope:

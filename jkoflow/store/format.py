@@ -34,6 +34,7 @@ import numpy as np
 
 from ..functionals.identity import array_digest, spec_digest
 from ..measures.base import Array, Measure
+from ..problem import clock
 from ..status import Status, StoreError
 from .archive import LIMIT, read_archive
 from .checked import DEFECTS, measure_of, status_named, whole
@@ -71,7 +72,7 @@ class StoredProblem:
     @property
     def times(self) -> Array:
         """Times 0, τ_1, τ_1+τ_2, …, shape (steps+1,)."""
-        return np.concatenate([[0.0], np.cumsum(self.taus)])
+        return clock(self.taus)
 
     def spec(self) -> dict[str, Any]:
         """The identity that the problem had when the run was started."""

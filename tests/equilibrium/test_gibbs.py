@@ -31,7 +31,8 @@ def test_radial_gaussian_in_every_dimension(dim):
     lam, beta = 0.3, 5.0
     F = jf.QuadraticPotential(lam) + jf.Entropy() / beta
     star = solve_gibbs(F, jf.Radial.normal(0.2, dim, 50))
-    assert star.log_partition == pytest.approx(0.5 * dim * np.log(2 * np.pi / (beta * lam)), rel=1e-12)
+    log_z = 0.5 * dim * np.log(2 * np.pi / (beta * lam))
+    assert star.log_partition == pytest.approx(log_z, rel=1e-12)
     exact = jf.Radial.normal(1 / np.sqrt(lam * beta), dim, 1000)
     # the same levels read from an interpolated and from the exact quantile function
     # (a cubic over panels of 1/240 of the axis)
@@ -74,7 +75,8 @@ def test_uniqueness_from_several_starts():
 
 def test_mass_that_moves_far_from_where_it_starts_is_found():
     """With e = 0 the mass sits at the ring |θ|² = d/(λβ); the risk moves it well beyond."""
-    R = jf.networks.radial_risk(jf.networks.GaussianClasses.std(40, 0.8), jf.networks.truncated_relu)
+    classes = jf.networks.GaussianClasses.std(40, 0.8)
+    R = jf.networks.radial_risk(classes, jf.networks.truncated_relu)
     F = jf.free_energy(R, lam=0.01, beta=1000.0)
     star = solve_gibbs(F, jf.Radial.normal(0.1, 40, 50))
     assert star.gap < 1e-12

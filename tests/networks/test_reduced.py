@@ -446,8 +446,9 @@ class TestDataRisk:
     def test_bounds_come_from_the_unit(self):
         R, mu = data_risk(SimpleUnit(tanh), self.x, self.y), Particles(self.theta)
         e, size = np.abs(R.residual(mu)), np.linalg.norm(self.x, axis=1)
-        bend = 4 / (3 * np.sqrt(3)) * size**2
-        want = -2 * np.mean((e + 0.2 * size) * bend)
+        c = (e + 0.2 * size) / len(size)
+        shared = np.linalg.eigvalsh((self.x * c[:, None]).T @ self.x)[-1]
+        want = -2 * 4 / (3 * np.sqrt(3)) * shared
         assert R.convexity_near(mu, 0.2) == pytest.approx(want, rel=1e-13)
         scaled, wide = data_risk(ScaledUnit(tanh), self.x, self.y), Particles(np.ones((2, 6)))
         assert scaled.convexity_near(wide, 0.2) is None

@@ -167,7 +167,8 @@ def test_heat_between_walls_decays_like_the_first_cosine():
     run = jf.flow(jf.Problem(jf.Entropy(), mu, tau, 5), QuantileNewton(ends="fixed"))
     modes = [2 * m.integrate(lambda p: np.cos(np.pi * p[:, 0])) for m in run.measures]
     # relative error: amplitude (nonlinearity) and h² = 6e-6 (discretisation)
-    np.testing.assert_allclose(np.divide(modes[1:], modes[:-1]), 1 / (1 + np.pi**2 * tau), rtol=2e-3)
+    ratios = np.divide(modes[1:], modes[:-1])
+    np.testing.assert_allclose(ratios, 1 / (1 + np.pi**2 * tau), rtol=2e-3)
 
 
 def test_pure_transport_keeps_order_and_solves_the_resolvent():
@@ -208,3 +209,10 @@ def test_wrong_options_and_wrong_measures():
         QuantileNewton(tolerance=0.0)
     with pytest.raises(NotDefined, match="QuantileNewton"):
         one_step(jf.QuadraticPotential(1.0), jf.Particles([[0.0]]), 0.1)
+
+
+def test_an_objective_without_a_minimiser_is_unbounded():
+    """c = 1 + (a + κ)τ < 0: spreading gains more than W2 costs."""
+    F = jf.PowerEnergy(2.0) + jf.QuadraticPotential(1.0) + jf.QuadraticInteraction(-2.0)
+    out = one_step(F, jf.Quantiles.from_ppf(lambda s: 2 * s - 1, 40), 1.5)
+    assert out.status is Status.UNBOUNDED
