@@ -8,7 +8,8 @@ import pytest
 import jkoflow as jf
 from jkoflow.status import InvalidFunctional, InvalidProblem, NotDefined, Status
 from jkoflow.steppers.edge_kernels import add_energy, exponent_of
-from jkoflow.steppers.quantile import Objective, QuantileNewton
+from jkoflow.steppers.quantile import QuantileNewton
+from jkoflow.steppers.quantile_objective import Objective
 
 
 def one_step(F, mu, tau, stepper=None):

@@ -1,0 +1,115 @@
+"""Damped Newton iteration on the edges of a law on the line."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..measures.base import Array
+from ..status import Status
+from .quantile_objective import Expanded, Objective
+
+
+class Newton:
+    """Damped Newton iteration on an `Objective`.
+
+    The residual of Newton's method is squared from one full step to the next. Once two of them
+    foretell that the next is below the tolerance, that step is taken without another evaluation.
+    """
+
+    def __init__(self, objective: Objective, tolerance: float, max_iterations: int) -> None:
+        self.objective, self.tolerance, self.max_iterations = objective, tolerance, max_iterations
+        self.iterations, self.residual, self.slope = 0, np.inf, np.nan
+        self.foretold = np.inf
+
+    @property
+    def stats(self) -> dict[str, Any]:
+        return {
+            "iterations": self.iterations,
+            "residual": float(min(self.residual, self.foretold)),
+            "slope": float(self.slope),
+        }
+
+    def run(self, x: Array) -> tuple[Array, Status]:
+        """Iterate from x; returns the last edges (sorted) and how it ended."""
+        x, here = self._start(x)
+        far = 1e8 * (1.0 + float(np.abs(self.objective.mu.edges).max()))
+        while True:
+            if not (np.isfinite(here.value) and np.isfinite(here.gradient).all()):
+                return x, Status.NON_FINITE
+            if max(abs(x[0]), abs(x[-1])) > far:
+                return x, Status.UNBOUNDED
+            self._measure(x, here)
+            if self._converged(x, here):
+                ordered = self.objective.sorted(x)
+                if ordered is x:
+                    return x, Status.CONVERGED
+                x, here = ordered, self.objective.expand(ordered)
+            if self.iterations == self.max_iterations:
+                return self.objective.sorted(x), Status.MAX_ITERATIONS
+            self.iterations += 1
+            d = self.objective.direction(here)
+            if self.foretold <= 0.1 * self.tolerance * self.slope and self._last(x + d):
+                return x + d, Status.CONVERGED
+            found = self._line_search(x, here, d)
+            if found is None:
+                return self.objective.sorted(x), self._stalled()
+            x, here = found
+
+    def _start(self, x: Array) -> tuple[Array, Expanded]:
+        """x expanded, or the old edges where the objective is not finite at x."""
+        here = self.objective.expand(x)
+        if not np.isfinite(here.value) and x is not self.objective.mu.edges:
+            x = self.objective.mu.edges
+            here = self.objective.expand(x)
+        return x, here
+
+    def _converged(self, x: Array, here: Expanded) -> bool:
+        if self.residual <= self.tolerance * self.slope:
+            return True
+        near = self.residual <= 1e-3 * (1.0 + self.slope)
+        return near and self.residual <= 2.0 * self.objective.rounding(x, here)
+
+    def _measure(self, x: Array, here: Expanded) -> None:
+        """The residual and the slope in L2(ρ⁺), and the next residual, foretold."""
+        w, tau = self.objective.mu.weights, self.objective.tau
+        moved = x - self.objective.mu.edges
+        before = self.residual
+        self.slope = math.sqrt(w @ (moved * moved)) / tau
+        self.residual = math.sqrt(here.gradient @ (here.gradient / w))
+        falls = self.residual < 0.05 * before < np.inf
+        self.foretold = self.residual * (self.residual / before) ** 2 if falls else np.inf
+
+    def _last(self, x: Array) -> bool:
+        """Whether x, not evaluated, may be returned: finite, admissible and sorted."""
+        sorted_ = bool((x[1:] >= x[:-1]).all())
+        return sorted_ and self.objective.admissible(x) and bool(np.isfinite(x).all())
+
+    def _stalled(self) -> Status:
+        """No decrease is left; that is convergence where the residual is small as well."""
+        return Status.CONVERGED if self.residual <= 1e-6 * (1.0 + self.slope) else Status.STALLED
+
+    def _line_search(self, x: Array, here: Expanded, d: Array) -> tuple[Array, Expanded] | None:
+        """The first of x + d, x + d/2, … that decreases the objective enough; None if none."""
+        decrease = float(here.gradient @ d)
+        rounding = 1e-15 * (abs(here.value) + 1.0)
+        t = 1.0
+        for attempt in range(40):
+            trial = x + t * d
+            if attempt > 2 and not self.objective.internal:
+                trial = self.objective.sorted(trial)
+            if self.objective.admissible(trial):
+                there = self.objective.expand(trial)
+                if there.value <= here.value + 1e-4 * t * decrease + rounding:
+                    if -decrease < rounding and not self._smaller(there):
+                        return None
+                    return trial, there
+            t *= 0.5
+        return None
+
+    def _smaller(self, there: Expanded) -> bool:
+        """Whether the residual still falls, where the value no longer can."""
+        w = self.objective.mu.weights
+        return math.sqrt(there.gradient @ (there.gradient / w)) < 0.5 * self.residual

@@ -1,0 +1,133 @@
+"""check_run: honest runs of many kinds, constant memory, and what it does not let through."""
+
+from __future__ import annotations
+
+import itertools
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import jkoflow as jf
+from jkoflow.check import Verdict, check_run
+from jkoflow.record import Witness
+from jkoflow.status import Status
+
+
+def honest(seed: int) -> tuple[jf.Problem, jf.Trajectory]:
+    """A random problem that is certainly convex enough, and its run."""
+    rng = np.random.default_rng(seed)
+    kind = ("quantiles", "radial", "gaussian", "particles")[seed % 4]
+    d = {"quantiles": 1, "radial": int(rng.integers(2, 30))}.get(kind, int(rng.integers(1, 4)))
+    tau = 10.0 ** rng.uniform(-3, 0)
+    F = jf.QuadraticPotential(10.0 ** rng.uniform(-1, 1))
+    if rng.random() < 0.5:
+        F = F + jf.QuadraticInteraction(10.0 ** rng.uniform(-1, 0.5))
+    if kind != "particles" and rng.random() < 0.7:
+        F = F + 10.0 ** rng.uniform(-1.5, 0.5) * jf.Entropy()
+    if kind != "gaussian" and rng.random() < 0.5:
+        b, y = rng.normal(size=(3, 1 if kind == "radial" else d)), rng.normal(size=3)
+        size = np.linalg.norm(b, axis=1)
+        risk = jf.Risk(
+            lambda t: np.tanh(b @ t.T), y, slope_bounds=size, curvature_bound=0.77 * size**2
+        )
+        F, tau = F + 0.5 * risk, min(tau, 0.01)
+    n = int(10 ** rng.uniform(1.2, 2.3))
+    start = {
+        "quantiles": lambda: jf.Quantiles.normal(rng.normal(), 10 ** rng.uniform(-1, 0.7), n),
+        "radial": lambda: jf.Radial.normal(10 ** rng.uniform(-0.7, 0.5), d, n),
+        "gaussian": lambda: jf.Gaussian(rng.normal(size=d), np.diag(rng.uniform(0.1, 3.0, d))),
+        "particles": lambda: jf.Particles(rng.normal(size=(n % 50 + 2, d))),
+    }[kind]()
+    problem = jf.Problem(F, start, tau=tau, steps=int(rng.integers(1, 12)))
+    return problem, jf.flow(problem)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_honest_runs_are_accepted(seed: int) -> None:
+    report = check_run(*honest(seed))
+    assert report.verdict is Verdict.ACCEPTED, report.text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", range(20))
+def test_many_honest_runs_are_never_rejected(block: int) -> None:
+    for seed in range(1000 + 50 * block, 1050 + 50 * block):
+        report = check_run(*honest(seed))
+        assert report.verdict is not Verdict.REJECTED, (seed, report.text())
+
+
+class Endless:
+    """A run that makes its steps while they are read, as a stored one does."""
+
+    def __init__(self, problem: jf.Problem, count: int) -> None:
+        self.problem, self.count, self.head, self.status = problem, count, "", Status.COMPLETE
+        self.initial_energy = float(problem.functional.value(problem.initial))
+
+    def __iter__(self) -> Iterator[Any]:
+        F, mu, tau = self.problem.functional, self.problem.initial, float(self.problem.taus[0])
+        times = self.problem.times
+        for k in range(1, self.count + 1):
+            old = mu
+            mu = jf.Particles(old.points / (1.0 + tau))
+            squared = float(old.weights @ ((mu.points - old.points) ** 2)[:, 0])
+            yield SimpleNamespace(
+                index=k, time=float(times[k]), tau=tau, energy=float(F.value(mu)), measure=mu,
+                distance_squared=squared, witness=Witness("monotone"), status=Status.EXACT,
+            )  # fmt: skip
+
+
+def test_memory_does_not_grow_with_the_number_of_steps() -> None:
+    start = jf.Particles(np.sort(np.random.default_rng(0).normal(size=500)))
+    peaks = []
+    for count in (20, 200):
+        problem = jf.Problem(jf.QuadraticPotential(1.0), start, tau=1e-3, steps=count)
+        tracemalloc.start()
+        report = check_run(problem, Endless(problem, count))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert report.verdict is Verdict.ACCEPTED, report.text()
+    # 180 more measures would be 180 × 8 kB; the times alone are 1.4 kB
+    assert peaks[1] - peaks[0] < 100_000
+
+
+def test_nothing_asked_and_nothing_done_is_undecided() -> None:
+    problem = jf.Problem(jf.Entropy(), jf.Gaussian(0.0, 1.0), tau=0.1, steps=0)
+    report = check_run(problem, jf.flow(problem))
+    assert (report.verdict is Verdict.UNDECIDED and "no steps") or report["completeness"]
+    assert report["completeness"].verdict is Verdict.UNDECIDED
+
+
+def test_a_functional_whose_claim_is_false_spoils_its_run() -> None:
+    """cos x claimed convex: steps at small τ are right, but nothing certifies them."""
+    wave = jf.Potential(
+        lambda x: np.cos(2 * x[:, 0]), gradient=lambda x: -2 * np.sin(2 * x), convexity=0.0
+    )
+    problem = jf.Problem(wave, jf.Particles(np.linspace(-1, 1, 9)), tau=0.01, steps=3)
+    report = check_run(problem, jf.flow(problem))
+    assert report["convexity"].verdict is Verdict.REJECTED
+    assert report.verdict is Verdict.REJECTED
+
+
+def test_a_solver_that_lies_about_its_status_gains_nothing() -> None:
+    problem, run = honest(0)
+    for k, status in itertools.product(range(len(run)), (Status.EXACT, Status.CONVERGED)):
+        moved = run.records[k].measure.displaced(np.full(run.records[k].measure.points.shape, 0.05))
+        spoilt = jf.flow(problem)
+        energy = float(problem.functional.value(moved))
+        object.__setattr__(spoilt.records[k], "measure", moved)
+        object.__setattr__(spoilt.records[k], "energy", energy)
+        object.__setattr__(spoilt.records[k], "status", status)
+        spoilt.taken[k] = spoilt.taken[k]._replace(energy=energy)
+        assert check_run(problem, spoilt).verdict is Verdict.REJECTED
+
+
+def test_a_run_is_found_by_path_and_by_store(tmp_path: Path) -> None:
+    problem = jf.Problem(jf.Entropy(), jf.Gaussian(0.0, 1.0), tau=0.1, steps=2)
+    jf.flow(problem, store=tmp_path / "a")
+    for run in (tmp_path / "a", str(tmp_path / "a"), jf.Directory(tmp_path / "a")):
+        assert check_run(problem, run).verdict is Verdict.ACCEPTED
