@@ -121,7 +121,7 @@ def test_atoms_stay_atoms() -> None:
     tau, before = 0.4, jf.Quantiles([0.0, 0.0, 1.0, 1.0, 1.5])
     after = jf.Quantiles(before.edges / (1.0 + 3.0 * tau))
     assert check_step(jf.QuadraticPotential(3.0), before, after, tau).verdict is Verdict.ACCEPTED
-    torn = jf.Quantiles(after.edges + [0.0, 1e-3, 0.0, 0.0, 0.0])
+    torn = jf.Quantiles(after.edges + np.array([0.0, 1e-3, 0.0, 0.0, 0.0]))
     report = check_step(jf.QuadraticPotential(3.0), before, torn, tau)
     assert report["stationarity"].verdict is Verdict.REJECTED
 
