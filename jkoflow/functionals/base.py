@@ -104,8 +104,8 @@ class Expansion(NamedTuple):
 class Smooth(Functional):
     """A functional of weighted points (x, w), hence defined on every measure.
 
-    The three ``*_at_points`` methods are its definition; `curvature_at_points` is optional
-    structure for Newton methods, and `expansion` may be overridden to share work.
+    Value, first variation and gradient ``_at_points`` are its definition; `curvature_at_points`
+    is optional structure for Newton methods.
     """
 
     @abstractmethod
@@ -125,13 +125,14 @@ class Smooth(Functional):
             "or give it a Hessian"
         )
 
+    def value_and_gradient_at_points(self, x: Array, w: Array) -> tuple[float, Array]:
+        """Both together; override it where they share work."""
+        return self.value_at_points(x, w), self.gradient_at_points(x, w)
+
     def expansion(self, x: Array, w: Array) -> Expansion:
-        """Value, gradient and curvature together."""
-        return Expansion(
-            self.value_at_points(x, w),
-            self.gradient_at_points(x, w),
-            self.curvature_at_points(x, w),
-        )
+        """Value, gradient and curvature together; override it where they share work."""
+        value, gradient = self.value_and_gradient_at_points(x, w)
+        return Expansion(value, gradient, self.curvature_at_points(x, w))
 
     def on(self, mu: Measure) -> Smooth:
         """The functional of weighted points that this one is on measures of ``mu``'s kind.
@@ -246,6 +247,14 @@ class SmoothSum(Sum, Smooth):
 
     def gradient_at_points(self, x: Array, w: Array) -> Array:
         return sum((c * f.gradient_at_points(x, w) for c, f in self._smooth), np.zeros_like(x))
+
+    def value_and_gradient_at_points(self, x: Array, w: Array) -> tuple[float, Array]:
+        value, gradient = 0.0, np.zeros_like(x)
+        for c, f in self._smooth:
+            part = f.value_and_gradient_at_points(x, w)
+            value += c * part[0]
+            gradient = gradient + c * part[1]
+        return value, gradient
 
     def curvature_at_points(self, x: Array, w: Array) -> Curvature:
         total = Curvature(np.zeros((*x.shape, x.shape[1])))

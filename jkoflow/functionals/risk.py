@@ -110,6 +110,11 @@ class Risk(Smooth):
         here = self._features.at(x)
         return here.vjp(self._slope(self._residual(here.values, w)))
 
+    def value_and_gradient_at_points(self, x: Array, w: Array) -> tuple[float, Array]:
+        here = self._features.at(x)
+        e = self._residual(here.values, w)
+        return self._value(e), here.vjp(self._slope(e))
+
     def curvature_at_points(self, x: Array, w: Array) -> Curvature:
         here = self._features.at(x)
         return self._curvature(here, x, w, self._slope(self._residual(here.values, w)))

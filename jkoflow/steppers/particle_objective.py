@@ -59,8 +59,8 @@ class Objective:
         if self._last is not None and self._last.x is x:
             return self._last
         self.evaluations += 1
-        value = float(self.smooth.value_at_points(x, self.w)) + self.cost(x) / (2 * self.tau)
-        drift = self.smooth.gradient_at_points(x, self.w)
+        energy, drift = self.smooth.value_and_gradient_at_points(x, self.w)
+        value = float(energy) + self.cost(x) / (2 * self.tau)
         if drift.shape != x.shape:
             raise InvalidFunctional(
                 f"the gradient must have the points' shape {x.shape}, not {drift.shape}"
