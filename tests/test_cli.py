@@ -122,6 +122,33 @@ def test_a_step_altered_by_hand_is_rejected(jkoflow):
     assert (code, out.splitlines()[-1]) == (1, "REJECTED")
 
 
+def by_numpy(folder):
+    """A step moved in its segment, which is an npz file that NumPy writes anew."""
+    file = next(folder.glob("segment*"))
+    with np.load(file) as loaded:
+        arrays = dict(loaded)
+    arrays["measure.edges"] = arrays["measure.edges"] + 0.01
+    np.savez(file, **arrays)
+
+
+def by_json(folder):
+    """A step's energy in its line, which JSON writes anew."""
+    lines = (folder / "steps.jsonl").read_text().splitlines()
+    step = json.loads(lines[2])
+    step["energy"] -= 0.01
+    lines[2] = json.dumps(step)
+    (folder / "steps.jsonl").write_text("\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize("alter", [by_numpy, by_json])
+def test_a_step_altered_with_common_tools_is_rejected(jkoflow, here, alter):
+    write("p.py", PROBLEM)
+    jkoflow("run", "p.py", "--store", "out")
+    alter(here / "out")
+    code, out, _ = jkoflow("check", "p.py", "out")
+    assert (code, out.splitlines()[-1]) == (1, "REJECTED")
+
+
 def test_a_flipped_bit_is_not_accepted(jkoflow, here):
     write("p.py", PROBLEM)
     jkoflow("run", "p.py", "--store", "out")

@@ -70,12 +70,13 @@ def unpack(data: bytes, where: str) -> dict[str, NDArray[Any]]:
     Raises
     ------
     StoreError
-        If this is no archive; `Altered` if its checksum does not fit.
+        If this is no archive; `Altered` if it is one, but its checksum is missing or wrong.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             if len(archive.comment) != _HASH:
-                raise StoreError(f"{where} does not end in its checksum: jkoflow did not write it")
+                # A whole zip, so nothing was cut off: somebody wrote it anew.
+                raise Altered(f"{where} does not end in its checksum: jkoflow did not write it")
             if hashlib.sha256(data[:-_HASH]).hexdigest().encode() != archive.comment:
                 raise Altered(f"{where} was changed after it was written: checksum does not fit")
             return {i.filename[:-4]: _member(archive, i, where) for i in archive.infolist()}

@@ -144,11 +144,20 @@ def unseal(data: bytes, where: str) -> dict[str, Any]:
     Raises
     ------
     StoreError
-        If the seal is cut off; `Altered` if it does not fit.
+        If the text is cut off; `Altered` if it is whole, but the seal is missing or wrong.
     """
     body, tail = data[:-_TAIL], data[-_TAIL:]
     if not tail.startswith(_SEAL) or not tail.endswith(b'"}'):
-        raise StoreError(f"{where} is cut off or damaged: it does not end in its checksum")
+        raise _unsealed(data, where)
     if hashlib.sha256(body).hexdigest().encode() != tail[len(_SEAL) : -2]:
         raise Altered(f"{where} was changed after it was written: its checksum does not fit")
     return parse(body + b"}", where)
+
+
+def _unsealed(data: bytes, where: str) -> StoreError:
+    """Text that is whole without its seal was written anew, for instance by an editor."""
+    try:
+        parse(data, where)
+    except StoreError:
+        return StoreError(f"{where} is cut off or damaged: it does not end in its checksum")
+    return Altered(f"{where} was changed after it was written: it does not end in its checksum")

@@ -90,6 +90,15 @@ def test_every_cut_breaks_the_seal():
             text.unseal(sealed[:length], "here")
 
 
+@pytest.mark.parametrize("options", [{}, {"separators": (",", ":")}, {"indent": 1}])
+@pytest.mark.parametrize("sealed", [False, True])
+def test_what_was_read_and_dumped_again_is_altered(options, sealed):
+    value = json.loads(text.seal('{"a":1,"b":2}')) if sealed else {"a": 1}
+    value["a"] = 3
+    with pytest.raises(text.Altered, match=r"x\.jsonl, line 3 was changed"):
+        text.unseal(json.dumps(value, **options).encode(), "x.jsonl, line 3")
+
+
 @pytest.mark.parametrize("raw", [b'{"a":NaN}', b"[1]", b"\xff", b"[" * 100_000, b"1" * 5000])
 def test_unreadable_json_says_where(raw):
     with pytest.raises(StoreError, match="line 3"):
