@@ -247,7 +247,8 @@ def convexity(F: Functional, here: Evaluated, rng: np.random.Generator) -> Itera
     """F(½(ν_0+ν_1)) ≤ ½F(ν_0) + ½F(ν_1) − (λ/8)|v_0−v_1|² along displacements of μ."""
     mu, w = here.measure, here.measure.weights
     spread = breadth(here)
-    for radius in (None, 2.0 * spread, 0.1 * spread):
+    everywhere = F.convexity is not None
+    for radius in (None,) if everywhere else (2.0 * spread, 0.1 * spread):
         modulus = F.convexity if radius is None else F.convexity_near(mu, radius)
         if modulus is None:
             continue

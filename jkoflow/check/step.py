@@ -277,9 +277,12 @@ def minimality(
 ) -> Finding:
     """r²/(2κ) bounds the objective's distance to its minimum where κ = 1/τ + λ > 0."""
     claim = "minimality"
-    modulus, basis = convexity(F, old, new, transport, tau)
-    if modulus is None:
-        return undecided(claim, basis)
+    try:
+        modulus, basis = convexity(F, old, new, transport, tau)
+    except Exception as error:  # a user's claim may raise anything
+        return undecided(claim, f"F's claims cannot be had: {type(error).__name__}: {error}")
+    if modulus is None or not math.isfinite(modulus):
+        return undecided(claim, basis if modulus is None else "F claims no finite modulus")
     kappa = 1.0 / tau + modulus
     if not kappa > 0:
         why = f"1/τ + λ = {kappa:.3g} is not positive: a smaller τ could be certified"
@@ -308,7 +311,7 @@ def convexity(
         return None, "F claims neither convexity everywhere nor a lower bound"
     radius = math.sqrt(transport.squared) + reach
     modulus = F.convexity_near(new.measure, radius)
-    if modulus is None or not math.isfinite(modulus):
+    if modulus is None:
         return None, f"F claims no convexity on the ball of radius {radius:.3g}"
     return float(modulus), BOUNDED
 
@@ -326,7 +329,7 @@ def farthest(
         bound = f.lower_bound()
         if c > 0 and f.spec().get("name") == "Entropy":
             entropy += c
-        elif bound is None or c < 0:
+        elif bound is None or c < 0 or not math.isfinite(bound):
             return None
         else:
             rest += c * bound

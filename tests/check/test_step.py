@@ -205,3 +205,26 @@ def test_an_internal_energy_on_points_is_a_finding_that_says_so() -> None:
     report = check_step(jf.Entropy(), mu, mu, 0.1)
     assert report["evaluation"].verdict is Verdict.REJECTED
     assert "needs a density" in report["evaluation"].reason
+
+
+@pytest.mark.parametrize("claim", [np.inf, np.nan])
+def test_a_claim_that_is_no_number_certifies_nothing(claim: float) -> None:
+    F = jf.Potential(lambda x: x[:, 0] ** 2, gradient=lambda x: 2 * x, convexity=claim)
+    report = check_step(F, jf.Particles([1.0, 2.0]), jf.Particles([0.5, 1.0]), 0.5)
+    assert report["stationarity"].verdict is Verdict.ACCEPTED
+    assert report["minimality"].verdict is Verdict.UNDECIDED
+    bound = jf.Potential(lambda x: x[:, 0] ** 2, gradient=lambda x: 2 * x, lower_bound=claim)
+    bound.convexity_near = lambda mu, radius: 2.0  # type: ignore[method-assign]
+    report = check_step(bound, jf.Particles([1.0, 2.0]), jf.Particles([0.5, 1.0]), 0.5)
+    assert report["minimality"].verdict is Verdict.UNDECIDED
+
+
+def test_a_claim_that_raises_is_undecided() -> None:
+    F = jf.Potential(lambda x: x[:, 0] ** 2, gradient=lambda x: 2 * x, lower_bound=0.0)
+
+    def convexity_near(mu: object, radius: float) -> float:
+        raise ZeroDivisionError("no modulus")
+
+    F.convexity_near = convexity_near  # type: ignore[method-assign]
+    report = check_step(F, jf.Particles([1.0, 2.0]), jf.Particles([0.5, 1.0]), 0.5)
+    assert "no modulus" in report["minimality"].reason
