@@ -7,26 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import generator
 from ..status import InvalidProblem
+
+__all__ = ["generator", "restored", "snapshot"]
 
 _KNOWN = ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
 _SEED = ("entropy", "spawn_key", "pool_size", "n_children_spawned")
-
-
-def generator(rng: Any) -> np.random.Generator:
-    """Anything that `numpy.random.default_rng` takes, as a generator.
-
-    Raises
-    ------
-    InvalidProblem
-        If ``rng`` is none of those.
-    """
-    try:
-        return np.random.default_rng(rng)
-    except (TypeError, ValueError) as error:
-        raise InvalidProblem(
-            f"rng must be a seed or a numpy Generator, not {rng!r}: {error}"
-        ) from error
 
 
 def snapshot(rng: np.random.Generator) -> dict[str, Any]:

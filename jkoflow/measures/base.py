@@ -60,7 +60,9 @@ class Measure(ABC):
 
     def integrate(self, f: Callable[[Array], ArrayLike]) -> Any:
         """∫ f dρ for a function of points, (n, d) → (n,) or (n, k)."""
-        values = np.asarray(f(self.points), dtype=float)
+        if not callable(f):
+            raise InvalidMeasure(f"integrate needs a function of points (n, d), not {f!r:.100}")
+        values = real_array(f(self.points), "integrate: f's answer")
         if values.shape[:1] != (self.points.shape[0],):
             raise InvalidMeasure(
                 f"integrate: f must map points of shape {self.points.shape} to "
@@ -73,10 +75,8 @@ class Measure(ABC):
         return finite_array(v, "displacement v", shape=self.points.shape)
 
 
-def finite_array(
-    value: ArrayLike, name: str, *, ndim: int | None = None, shape: tuple[int, ...] | None = None
-) -> Array:
-    """A float64 copy-free view of ``value`` if it is real, finite and well shaped.
+def real_array(value: ArrayLike, name: str) -> Array:
+    """A float64 view of ``value``, without a copy where there can be one, if it is real.
 
     Raises
     ------
@@ -87,11 +87,26 @@ def finite_array(
         array = np.asarray(value)
         if np.iscomplexobj(array):
             raise InvalidMeasure(f"{name} must be real, not complex")
-        array = np.asarray(array, dtype=float)
+        if array.dtype.kind not in "biufO":
+            raise InvalidMeasure(f"{name} must be an array of numbers, not of {array.dtype}")
+        return np.asarray(array, dtype=float)
     except (TypeError, ValueError) as error:
         if isinstance(error, InvalidMeasure):
             raise
         raise InvalidMeasure(f"{name} must be an array of numbers: {error}") from error
+
+
+def finite_array(
+    value: ArrayLike, name: str, *, ndim: int | None = None, shape: tuple[int, ...] | None = None
+) -> Array:
+    """`real_array` of ``value`` if it is finite and well shaped.
+
+    Raises
+    ------
+    InvalidMeasure
+        Naming the argument and what is wrong with it.
+    """
+    array = real_array(value, name)
     if ndim is not None and array.ndim != ndim:
         raise InvalidMeasure(f"{name} must have {ndim} axes, but has shape {array.shape}")
     if shape is not None and array.shape != shape:
@@ -99,6 +114,21 @@ def finite_array(
     if not np.isfinite(array).all():
         raise InvalidMeasure(f"{name} holds NaN or infinity: remove or replace those entries")
     return array
+
+
+def a_measure(value: object, name: str) -> Measure:
+    """``value`` itself, if it is a measure.
+
+    Raises
+    ------
+    InvalidMeasure
+        Saying how points become one.
+    """
+    if isinstance(value, Measure):
+        return value
+    raise InvalidMeasure(
+        f"{name} must be a measure, not {type(value).__name__}: for points, jkoflow.Particles(x)"
+    )
 
 
 def probability_weights(weights: ArrayLike | None, n: int, name: str = "weights") -> Array:

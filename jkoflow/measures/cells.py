@@ -15,8 +15,9 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..arguments import is_among, is_whole
 from ..status import InvalidMeasure
-from .base import Array, Measure, finite_array, frozen, probability_weights
+from .base import Array, Measure, finite_array, frozen, probability_weights, real_array
 
 
 class LogVolumes(NamedTuple):
@@ -122,20 +123,33 @@ class Cells(Measure):
     def cdf(self, at: ArrayLike) -> Array:
         """Mass to the left of each point, for the piecewise uniform density on the line."""
         levels = np.concatenate([[0.0], np.cumsum(self._mass)])
-        return np.interp(np.asarray(at, dtype=float).ravel(), self._edges, levels / levels[-1])
+        return np.interp(_queries(at).ravel(), self._edges, levels / levels[-1])
 
     def ppf(self, levels: ArrayLike) -> Array:
         """Quantile function: piecewise linear, through the edges at the cumulated masses."""
+        s = finite_array(levels, "levels")
+        if ((s < 0) | (s > 1)).any():
+            raise InvalidMeasure(f"levels must lie in [0, 1], but one is {s.min():g} or {s.max():g}")
         cumulated = np.concatenate([[0.0], np.cumsum(self._mass)])
-        return np.interp(np.asarray(levels, dtype=float), cumulated / cumulated[-1], self._edges)
+        return np.interp(s, cumulated / cumulated[-1], self._edges)
 
     def _of_cells(self, values: Array, at: ArrayLike, outside: float) -> Array:
-        r = np.asarray(at, dtype=float)
-        r = r[:, 0] if r.ndim == 2 else r
+        r = _queries(at)
         index = np.searchsorted(self._edges, r, side="right") - 1
         index = np.where(r == self._edges[-1], len(self._mass) - 1, index)
         inside = (index >= 0) & (index < len(self._mass))
         return np.where(inside, values[np.clip(index, 0, len(self._mass) - 1)], outside)
+
+
+def _queries(at: ArrayLike) -> Array:
+    """Points (m, 1) or (m,) of the line as a vector; infinite ones are welcome."""
+    r = real_array(at, "points")
+    r = r[:, 0] if r.ndim == 2 and r.shape[1] == 1 else r
+    if r.ndim > 1:
+        raise InvalidMeasure(f"points must have shape (m, 1) or (m,), not {r.shape}")
+    if np.isnan(r).any():
+        raise InvalidMeasure("points hold NaN: remove or replace those entries")
+    return r
 
 
 def graded_levels(n: int, grading: str) -> Array:
@@ -147,18 +161,18 @@ def graded_levels(n: int, grading: str) -> Array:
     incomplete beta function I_u(4, 4), for laws with unbounded support: with equal masses the two
     outermost cells alone cost n^-½ in W2.
     """
-    if isinstance(n, bool) or int(n) != n or n < 1:
+    if not is_whole(n):
         raise InvalidMeasure(f"n must be a positive number of cells, but is {n!r}")
+    if not is_among(grading, ("uniform", "cosine", "tails")):
+        raise InvalidMeasure(f"grading must be 'uniform', 'cosine' or 'tails', not {grading!r:.50}")
     u = np.linspace(0.0, 1.0, int(n) + 1)
     if grading == "uniform":
         return u
     if grading == "cosine":
         return np.sin(0.5 * np.pi * np.sin(0.5 * np.pi * u) ** 2) ** 2
-    if grading == "tails":
-        from scipy.special import betainc
+    from scipy.special import betainc
 
-        return np.asarray(betainc(4.0, 4.0, u))
-    raise InvalidMeasure(f"grading must be 'uniform', 'cosine' or 'tails', not {grading!r}")
+    return np.asarray(betainc(4.0, 4.0, u))
 
 
 def level_masses(n: int, grading: str) -> tuple[Array, Array]:
@@ -184,26 +198,36 @@ def edges_from_ppf(
     The mean of the mass p beyond a level is ∫_0^∞ ppf(p e^{−t}) e^{−t} dt, by Gauss–Laguerre.
     ``isf(s)`` = ppf(1 − s) reads the upper half where levels near 1 need more digits than 1 has.
     """
+    end = _read(ppf, levels[-1:]) if isf is None else _read(isf, levels[:1])
     if isf is None:
         isf = lambda s: ppf(np.minimum(1.0 - s, 1.0 - _HALF_EPS))  # noqa: E731
-        end = np.asarray(ppf(levels[-1:]), dtype=float)
-    else:
-        end = np.asarray(isf(levels[:1]), dtype=float)
     half = (len(levels) + 1) // 2
-    with np.errstate(all="ignore"):
-        lower = np.array(ppf(levels[:half]), dtype=float)
-        upper = np.array(isf(levels[: len(levels) - half]), dtype=float)[::-1]
-    if lower.shape != (half,) or upper.shape != (len(levels) - half,):
-        raise InvalidMeasure(f"ppf must map {half} levels to as many, not to {lower.shape}")
+    lower = _read(ppf, levels[:half])
+    upper = _read(isf, levels[: len(levels) - half])[::-1]
     x = np.concatenate([lower, upper])
     x[-1] = end[0]
     t, g = np.polynomial.laguerre.laggauss(40)
     tail = 0.5 * mass[0] * np.exp(-t)
     if not np.isfinite(x[0]):
-        x[0] = g @ np.asarray(ppf(tail), dtype=float)
+        x[0] = g @ _read(ppf, tail)
     if not np.isfinite(x[-1]):
-        x[-1] = g @ np.asarray(isf(tail), dtype=float)
+        x[-1] = g @ _read(isf, tail)
     return x
+
+
+def _read(ppf: Callable[[Array], ArrayLike], levels: Array) -> Array:
+    """A quantile function at some levels, infinite values included."""
+    if not callable(ppf):
+        raise InvalidMeasure(f"ppf must be a function of levels (k,), not {ppf!r:.100}")
+    try:
+        with np.errstate(all="ignore"):
+            answer = ppf(levels)
+    except Exception as error:  # a user's function may raise anything
+        raise InvalidMeasure(f"ppf raised {type(error).__name__}: {error}") from error
+    values = real_array(answer, "the answer of ppf")
+    if values.shape != levels.shape:
+        raise InvalidMeasure(f"ppf must map {len(levels)} levels to as many, not {values.shape}")
+    return values
 
 
 _HALF_EPS = float(np.finfo(float).epsneg)  # 1 − this is the last number below 1

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..arguments import generator, is_whole
 from ..status import InvalidMeasure, NotDefined
-from .base import Array, Measure, finite_array
+from .base import Array, Measure, a_measure, finite_array
 from .cells import Cells, level_masses
 from .gaussian import Gaussian
 from .particles import Particles
@@ -45,19 +46,19 @@ def sample(mu: Measure, n: int, rng: Any = None) -> Particles:
     >>> sample(Gaussian([0.0, 1.0], np.eye(2)), 5, rng=0).points.shape
     (5, 2)
     """
-    if isinstance(n, bool) or int(n) != n or n < 1:
-        raise InvalidMeasure(f"n must be a positive number of points, not {n!r}")
-    generator = np.random.default_rng(rng)
+    if not is_whole(n):
+        raise InvalidMeasure(f"n must be a positive number of points, not {n!r:.100}")
+    random = generator(rng)
     if isinstance(mu, Gaussian):
-        noise = generator.standard_normal((int(n), mu.dim))
+        noise = random.standard_normal((int(n), mu.dim))
         return Particles(mu.mean() + noise @ mu.sqrt_cov)
     if isinstance(mu, Radial):
-        radii = _radii(mu, int(n), generator)
-        return Particles(radii[:, None] * _directions(int(n), mu.dim, generator))
+        radii = _radii(mu, int(n), random)
+        return Particles(radii[:, None] * _directions(int(n), mu.dim, random))
     if isinstance(mu, Quantiles):
-        return Particles(mu.ppf(generator.random(int(n))))
+        return Particles(mu.ppf(random.random(int(n))))
     if isinstance(mu, Particles):
-        return Particles(mu.points[generator.choice(len(mu.weights), int(n), p=mu.weights)])
+        return Particles(mu.points[random.choice(len(mu.weights), int(n), p=mu.weights)])
     raise NotDefined(f"no way to sample from a {type(mu).__name__} measure is known")
 
 
@@ -173,6 +174,7 @@ def lossy_gaussian(mu: Measure) -> Gaussian:
     if isinstance(mu, Radial):
         second = float(mu.weights @ mu.edges**2)
         return Gaussian(np.zeros(mu.dim), np.eye(mu.dim) * (second / mu.dim))
+    mu = a_measure(mu, "mu")
     return Gaussian(mu.mean(), mu.cov())
 
 
@@ -186,6 +188,7 @@ def lossy_points(mu: Measure) -> Particles:
     >>> lossy_points(Quantiles([0.0, 1.0, 2.0])).weights
     array([0.25, 0.5 , 0.25])
     """
+    mu = a_measure(mu, "mu")
     if isinstance(mu, Cells) and mu.dim > 1:
         raise NotDefined("the points of a radial law are radii: use sample")
     return Particles(mu.points, mu.weights)

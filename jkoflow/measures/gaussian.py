@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..status import InvalidMeasure, NotDefined
-from .base import Array, Measure, finite_array, frozen, register
+from .base import Array, Measure, finite_array, frozen, real_array, register
 from .cubature import normal_cubature, tensor_cubature
 
 _ROUNDING = 1e-12  # relative to the largest eigenvalue: below it, a negative one is rounding
@@ -204,7 +204,7 @@ class Gaussian(Measure):
         return -0.5 * ((y * y / values).sum(axis=1) + constant)
 
     def _at(self, at: ArrayLike) -> Array:
-        x = np.asarray(at, dtype=float)
+        x = real_array(at, "points")
         x = x[:, None] if x.ndim == 1 and self.dim == 1 else x
         if x.ndim != 2 or x.shape[1] != self.dim:
             raise InvalidMeasure(f"points must have shape (k, {self.dim}), not {x.shape}")

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..arguments import is_finite, is_whole
 from ..status import InvalidMeasure
 from .base import Array
 from .cells import Cells, level_masses
@@ -96,7 +97,7 @@ def barenblatt_profile(m: float, dim: int | None = None) -> Profile:
 
 def barenblatt_exponent(m: float) -> float:
     """1/(m − 1); only m > 1 has a compactly supported profile."""
-    if not (np.isfinite(m) and m > 1):
+    if not (is_finite(m) and m > 1):
         raise InvalidMeasure(f"a Barenblatt profile of compact support needs m > 1, not {m!r}")
     return 1.0 / (m - 1.0)
 
@@ -149,8 +150,10 @@ def barenblatt(
     >>> barenblatt(3.0, 1.0, 100, dim=2)
     Radial(n=100, dim=2, on [0, 1])
     """
-    if not (np.isfinite(radius) and radius > 0):
+    if not (is_finite(radius) and radius > 0):
         raise InvalidMeasure(f"the radius must be positive, but is {radius!r}")
+    if dim is not None and not is_whole(dim):
+        raise InvalidMeasure(f"dim must be a positive integer or None, but is {dim!r:.100}")
     _, mass = level_masses(n, grading)
     edges = radius * barenblatt_profile(m, dim).edges(mass)
     return Quantiles(edges, mass) if dim is None else Radial(edges, dim, mass)

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..arguments import is_finite
 from ..status import InvalidMeasure
 from .base import Array, register
 from .cells import Cells, LogVolumes, cells_from_arrays, edges_from_ppf, level_masses
@@ -88,7 +89,7 @@ class Quantiles(Cells):
         cls, mean: float, std: float, n: int, grading: str = "tails"
     ) -> Quantiles:
         """The normal law N(mean, std²) on n cells, graded in the tails unless asked otherwise."""
-        if not (np.isfinite(mean) and np.isfinite(std) and std > 0):
+        if not (is_finite(mean) and is_finite(std) and std > 0):
             raise InvalidMeasure(f"need a finite mean and std > 0, but got {mean!r}, {std!r}")
         from scipy.special import ndtri
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..arguments import is_finite, is_whole
 from ..status import InvalidMeasure
 from .base import Array, finite_array, register
 from .cells import Cells, LogVolumes, cells_from_arrays, edges_from_ppf, level_masses
@@ -53,9 +54,7 @@ class Radial(Cells):
 
     def __init__(self, edges: ArrayLike, dim: int, mass: ArrayLike | None = None) -> None:
         super().__init__(edges, mass)
-        if isinstance(dim, bool) or int(dim) != dim or dim < 1:
-            raise InvalidMeasure(f"dim must be a positive integer, but is {dim!r}")
-        self._dim = int(dim)
+        self._dim = _dimension(dim)
         self._check_radii(self._edges)
 
     @staticmethod
@@ -110,8 +109,9 @@ class Radial(Cells):
     @classmethod
     def normal(cls, std: float, dim: int, n: int, grading: str = "tails") -> Radial:
         """The law of |θ| for θ ~ N(0, std² I_dim) on n cells."""
-        if not (np.isfinite(std) and std > 0):
-            raise InvalidMeasure(f"need std > 0, but got {std!r}")
+        if not (is_finite(std) and std > 0):
+            raise InvalidMeasure(f"need a finite std > 0, but got {std!r:.100}")
+        dim = _dimension(dim)
         from scipy.special import gammainccinv, gammaincinv
 
         levels, mass = level_masses(n, grading)
@@ -135,6 +135,12 @@ class Radial(Cells):
             f"Radial(n={len(self._mass)}, dim={self._dim}, "
             f"on [{self._edges[0]:.4g}, {self._edges[-1]:.4g}])"
         )
+
+
+def _dimension(dim: int) -> int:
+    if not is_whole(dim):
+        raise InvalidMeasure(f"dim must be a positive integer, but is {dim!r:.100}")
+    return int(dim)
 
 
 def _chi_ppf(inverse: Callable[..., Array], dim: int) -> Callable[[Array], Array]:

@@ -1,0 +1,62 @@
+"""What an argument is: one real number, a whole one, a word out of a list, a seed."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+
+from .status import InvalidProblem
+
+
+def is_real(value: object) -> bool:
+    """Whether a value is one real number, infinite ones and NaN included, and not a bool.
+
+    Examples
+    --------
+    >>> [is_real(v) for v in (1, 2.5, np.float32(1), np.array(3.0), True, "1", 1j, [1.0], None)]
+    [True, True, True, True, False, False, False, False, False]
+    """
+    if isinstance(value, np.ndarray):
+        return value.ndim == 0 and value.dtype.kind in "iuf"
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def is_finite(value: Any) -> bool:
+    """Whether a value is one real number that is neither infinite nor NaN."""
+    return is_real(value) and math.isfinite(value)
+
+
+def is_whole(value: Any, least: int = 1) -> bool:
+    """Whether a value is an integer of at least ``least``; 3.0 is one.
+
+    Examples
+    --------
+    >>> is_whole(3.0), is_whole(2.5), is_whole(0), is_whole(0, least=0), is_whole(math.nan)
+    (True, False, False, True, False)
+    """
+    return is_finite(value) and int(value) == value and value >= least
+
+
+def is_among(value: object, words: Collection[str]) -> bool:
+    """Whether a value is one of the words; anything may be asked, arrays and lists too."""
+    return isinstance(value, str) and value in words
+
+
+def generator(rng: Any) -> np.random.Generator:
+    """Anything that `numpy.random.default_rng` takes, as a generator.
+
+    Raises
+    ------
+    InvalidProblem
+        If ``rng`` is none of those.
+    """
+    try:
+        return np.random.default_rng(rng)
+    except (TypeError, ValueError) as error:
+        raise InvalidProblem(
+            f"rng must be a seed or a numpy Generator, not {rng!r:.100}: {error}"
+        ) from error
