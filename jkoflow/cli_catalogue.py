@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Entry(NamedTuple):
@@ -18,20 +18,23 @@ def entries() -> Iterator[Entry]:
     """All demos, steppers, measures and functionals, each with its sentence."""
     from . import functionals, measures, steppers
     from .demos.registry import DEMOS
-    from .functionals.base import Functional, Smooth
-    from .measures.base import Measure
 
     for demo in DEMOS.values():
         yield Entry("demo", demo.name, demo.title)
-    for module, kind, bases in (
-        (steppers, "stepper", (steppers.Stepper, steppers.StepOutput)),
-        (measures, "measure", (Measure,)),
-        (functionals, "functional", (Functional, Smooth)),
-    ):
-        for name in sorted(module.__all__):
-            thing = getattr(module, name)
-            if thing not in bases and not name.endswith(("Kernel", "from_arrays")):
-                yield Entry(kind, name, first_sentence(thing))
+    yield from _of("stepper", steppers, steppers.Stepper)
+    yield from _of("measure", measures, measures.Measure)
+    yield from _of("functional", functionals, functionals.Functional, functionals.Smooth)
+    yield from _of("functional", steppers, functionals.Functional)
+    for name in ("free_energy", "functional"):
+        yield Entry("functional", name, first_sentence(getattr(functionals, name)))
+
+
+def _of(kind: str, module: Any, base: type, *also: type) -> Iterator[Entry]:
+    """The classes of a module that are of a kind, but not what the kind is defined by."""
+    for name in sorted(module.__all__):
+        thing = getattr(module, name)
+        if isinstance(thing, type) and issubclass(thing, base) and thing not in (base, *also):
+            yield Entry(kind, name, first_sentence(thing))
 
 
 def first_sentence(thing: object) -> str:

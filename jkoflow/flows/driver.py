@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..problem import Problem
 from ..record import StepRecord
-from ..status import JkoflowError, StepFailed
+from ..status import InvalidProblem, JkoflowError, StepFailed
 from ..steppers.base import Stepper
 from ..steppers.choose import default_stepper
 from .assess import assessed, initial_energy, raised
@@ -47,6 +47,7 @@ def iterate(
     >>> [float(record.measure.mean()[0]) for record in iterate(problem)]
     [0.5, 0.25, 0.125]
     """
+    _require(problem)
     F, taus, times = problem.functional, problem.taus.tolist(), problem.times.tolist()
     stepper = stepper or default_stepper(F, problem.initial)
     if resume is None:
@@ -65,6 +66,14 @@ def iterate(
         if not status.ok:
             return
         mu, state = output.measure, output.state
+
+
+def _require(problem: Problem) -> None:
+    if not isinstance(problem, Problem):
+        raise InvalidProblem(
+            f"need a problem to run, not {type(problem).__name__}: "
+            "jkoflow.Problem(functional, initial, tau, steps)"
+        )
 
 
 def _step(stepper: Stepper, problem: Problem, k: int, mu: Any, state: Any, random: Any) -> Any:
@@ -131,6 +140,8 @@ def flow(
         error that leaves `flow` has the steps before it in its attribute ``trajectory``.
     InvalidFunctional
         If F is not finite at the start, is no real number, or answers differently twice.
+    InvalidProblem
+        If ``problem`` is something else.
     StoreError
         If the store holds something else, or cannot be written.
 
@@ -142,6 +153,7 @@ def flow(
     >>> round(float(run.final.cov()[0, 0]) ** 0.5, 12)
     0.934188954641
     """
+    _require(problem)
     stepper = stepper or default_stepper(problem.functional, problem.initial)
     trajectory = Trajectory(problem, initial_energy(problem))
     book = open_book(store, problem, stepper)

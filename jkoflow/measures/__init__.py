@@ -1,9 +1,30 @@
 """Where a probability measure lives: points, quantiles, radial laws, Gaussians."""
 
 from .base import Measure, measure_from_arrays
+from .conversion import (
+    lossy_gaussian,
+    lossy_points,
+    lossy_radial,
+    quantised_samples,
+    sample,
+    to_quantiles,
+)
 from .gaussian import Gaussian
 from .particles import Particles
 from .quantiles import Quantiles
 from .radial import Radial
 
-__all__ = ["Gaussian", "Measure", "Particles", "Quantiles", "Radial", "measure_from_arrays"]
+__all__ = [
+    "Gaussian",
+    "Measure",
+    "Particles",
+    "Quantiles",
+    "Radial",
+    "lossy_gaussian",
+    "lossy_points",
+    "lossy_radial",
+    "measure_from_arrays",
+    "quantised_samples",
+    "sample",
+    "to_quantiles",
+]

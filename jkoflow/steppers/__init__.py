@@ -13,6 +13,7 @@ _ORIGIN = {
     "BuresProximal": "bures",
     "ConvexProgram": "convex",
     "Exact": "exact",
+    "ConvexExpression": "convex_expression",
 }
 
 __all__ = ["StepOutput", "Stepper", *_ORIGIN]

@@ -53,7 +53,7 @@ class QuantileNewton(Stepper):
 
     ends: str = "free"
     tolerance: float = 1e-9
-    max_iterations: int = 60
+    max_iterations: int = 200
 
     def __post_init__(self) -> None:
         if self.ends not in ("free", "fixed"):

@@ -98,7 +98,7 @@ class Newton:
         t = 1.0
         for attempt in range(40):
             trial = x + t * d
-            if attempt > 2 and not self.objective.internal:
+            if not self.objective.internal and (attempt > 2 or trial.min() < self.objective.floor):
                 trial = self.objective.sorted(trial)
             if self.objective.admissible(trial):
                 there = self.objective.expand(trial)

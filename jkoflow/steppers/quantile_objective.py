@@ -50,6 +50,8 @@ class Objective:
         velocity = state.get("velocity")
         if velocity is not None and velocity.shape == self.mu.edges.shape:
             guess = self.mu.edges + self.tau * velocity
+            if not self.internal:
+                guess = self.sorted(guess)
             if self.admissible(guess):
                 return guess
         return self.mu.edges
@@ -141,13 +143,21 @@ class Objective:
         return math.sqrt(float(error @ (error / self.mu.weights)))
 
     def sorted(self, x: Array) -> Array:
-        """The nearest admissible edges in the weighted L2 norm; x itself if it is admissible."""
-        if x[0] >= self.floor and (x[1:] >= x[:-1]).all():
+        """The nearest admissible edges in the weighted L2 norm; x itself if it is admissible.
+
+        Within bounds the projection is isotonic regression, cut off at the bounds.
+        """
+        lower = x[0] if self.left else self.floor
+        upper = x[-1] if self.right else np.inf
+        if lower <= x[0] and x[-1] <= upper and (x[1:] >= x[:-1]).all():
             return x
         from scipy.optimize import isotonic_regression
 
-        x = np.maximum(x, self.floor)
-        return np.asarray(isotonic_regression(x, weights=self.mu.weights).x)
+        free = slice(1 if self.left else 0, -1 if self.right else None)
+        inside = isotonic_regression(x[free], weights=self.mu.weights[free]).x
+        projected = np.array(x)
+        projected[free] = np.clip(inside, lower, upper)
+        return projected
 
 
 def _positive(part: Part) -> bool:

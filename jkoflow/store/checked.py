@@ -44,6 +44,10 @@ def measure_of(kind: Any, arrays: Mapping[str, NDArray[Any]], where: str) -> Mea
         if array.dtype != np.float64:
             raise Impossible(f"{where}: {name} of the measure has type {array.dtype}, not float64")
     try:
-        return measure_from_arrays(str(kind), arrays)
+        measure = measure_from_arrays(str(kind), arrays)
     except InvalidMeasure as error:
         raise Impossible(f"{where} holds no measure: {error}") from error
+    for name, array in measure.to_arrays().items():
+        if not np.array_equal(array, arrays[name]):  # masses, say, that do not quite sum to 1
+            raise Impossible(f"{where}: {name} of the measure is not as a measure keeps it")
+    return measure

@@ -333,3 +333,9 @@ def test_a_store_that_cannot_be_leaves_the_problem_untouched(problem, contractio
     (tmp_path / "x").touch()
     with pytest.raises(StoreError):
         jf.flow(problem, contraction(), store=tmp_path)
+
+
+@pytest.mark.parametrize("run", [jf.flow, lambda problem: next(jf.iterate(problem))])
+def test_only_problems_are_run(run):
+    with pytest.raises(InvalidProblem, match=r"jkoflow.Problem\(functional, initial"):
+        run(jf.Entropy())

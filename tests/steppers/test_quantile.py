@@ -217,3 +217,22 @@ def test_an_objective_without_a_minimiser_is_unbounded():
     F = jf.PowerEnergy(2.0) + jf.QuadraticPotential(1.0) + jf.QuadraticInteraction(-2.0)
     out = one_step(F, jf.Quantiles.from_ppf(lambda s: 2 * s - 1, 40), 1.5)
     assert out.status is Status.UNBOUNDED
+
+
+def test_a_fixed_end_stays_without_internal_energy_too():
+    F = quartic() + jf.QuadraticPotential(0.5, center=[3.0])
+    mu = jf.Quantiles.from_ppf(lambda s: 2 * s - 1, 40)
+    out = one_step(F, mu, 2.0, QuantileNewton(ends="fixed"))
+    assert out.measure.edges[[0, -1]].tolist() == [-1.0, 1.0]
+    assert (np.diff(out.measure.edges) >= 0).all()
+    assert F.value(out.measure) + out.distance_squared / 4.0 < F.value(mu)
+
+
+@pytest.mark.parametrize("tau", [0.1, 0.9, 3.0])
+def test_radial_transport_by_large_steps_keeps_radii_nonnegative(tau):
+    """τ up to 50/L: iterates leave r ≥ 0, where the features mean nothing."""
+    classes = jf.networks.GaussianClasses.std(40, 0.6)
+    F = 0.5 * jf.networks.radial_risk(classes, jf.networks.truncated_relu)
+    run = jf.flow(jf.Problem(F, jf.Radial.normal(1.64, 40, 150), tau, 6), throw=False)
+    assert run.status.ok
+    assert all(mu.edges[0] >= 0 for mu in run.measures)
