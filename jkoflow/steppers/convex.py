@@ -246,7 +246,7 @@ def _term(c: float, f: Functional, positions: Any, mu: Measure) -> tuple[Any, li
         spread = cp.multiply(1.0 / m, lengths)
         return c * f.coefficient / k * (m @ _power(spread, -k)), []
     raise NotDefined(
-        f"ConvexProgram cannot read {f!r}: write it as jkoflow.steppers.convex.ConvexExpression"
+        f"ConvexProgram cannot read {f!r}: write it as jkoflow.steppers.ConvexExpression"
     )
 
 
