@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..measures.base import Array, Measure
-from ..status import InvalidFunctional, MissingStructure
+from ..measures.base import Array, Measure, a_measure, finite_array
+from ..status import InvalidFunctional, InvalidMeasure, MissingStructure
 from .curvature import Curvature
 
 
@@ -22,6 +22,8 @@ class Functional(ABC):
     ``gradient(mu)`` is the Wasserstein gradient ∇δF/δρ at ``mu.points``: seen as a function of
     the points, ∂F/∂x_i = w_i gradient_i. Functionals add, and scale by real numbers.
     """
+
+    __array_ufunc__ = None  # an array times a functional is an error, not an array of functionals
 
     convexity: float | None = None
     """Claimed modulus λ along generalised geodesics; None where nothing is claimed."""
@@ -142,19 +144,25 @@ class Smooth(Functional):
         return self
 
     def value(self, mu: Measure) -> float:
-        return float(self.on(mu).value_at_points(mu.points, mu.weights))
+        return float(self._local(mu).value_at_points(mu.points, mu.weights))
 
     def first_variation(self, mu: Measure, at: ArrayLike) -> Array:
-        local = self.on(mu)
+        local = self._local(mu)
         return local.first_variation_at_points(mu.points, mu.weights, points_at(mu, at))
 
     def gradient(self, mu: Measure) -> Array:
-        return self.on(mu).gradient_at_points(mu.points, mu.weights)
+        return self._local(mu).gradient_at_points(mu.points, mu.weights)
+
+    def _local(self, mu: Measure) -> Smooth:
+        return self.on(a_measure(mu, f"what {type(self).__name__} is evaluated at"))
 
 
 def points_at(mu: Measure, at: ArrayLike) -> Array:
     """``at`` as an array (m, d) of points of the measure's space; a vector is (m, 1)."""
-    a = np.asarray(at, dtype=float)
+    try:
+        a = finite_array(at, "the points of first_variation")
+    except InvalidMeasure as error:
+        raise InvalidFunctional(str(error)) from error
     if a.ndim == 1 and mu.points.shape[1] == 1:
         a = a[:, None]
     if a.ndim != 2 or a.shape[1] != mu.points.shape[1]:
@@ -182,7 +190,7 @@ class Sum(Functional):
         return sum((c * f.first_variation(mu, a) for c, f in self._terms), np.zeros(len(a)))
 
     def gradient(self, mu: Measure) -> Array:
-        zero = np.zeros_like(mu.points)
+        zero = np.zeros_like(a_measure(mu, "what a sum is evaluated at").points)
         return sum((c * f.gradient(mu) for c, f in self._terms), zero)
 
     @property

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..arguments import is_among
 from ..measures.base import Array
 from ..status import InvalidFunctional, JkoflowError
+from .answers import answer_of, claimed, finite_answer, require_functions, said
 from .autodiff import BACKENDS, Backend
 from .base import Smooth
 from .curvature import Action, Curvature
-from .features import answer_of
 from .identity import describe
 
 ValueFunction = Callable[[Any, Any], Any]
@@ -33,12 +34,11 @@ class CustomFunctional(Smooth):
     ) -> None:
         if not callable(function):
             raise InvalidFunctional(f"@functional decorates a function F(x, w), not {function!r}")
-        if gradient is not None and not callable(gradient):
-            raise InvalidFunctional(f"gradient must be a function of (x, w), not {gradient!r}")
-        if autodiff is not None and autodiff not in BACKENDS:
+        require_functions(gradient=gradient)
+        if autodiff is not None and not is_among(autodiff, BACKENDS):
             raise InvalidFunctional(f"autodiff must be 'jax', 'torch' or None, not {autodiff!r}")
         self.function, self.given_gradient, self.autodiff = function, gradient, autodiff
-        self.convexity = None if convexity is None else float(convexity)
+        self.convexity = claimed(convexity, "convexity")
         self.name = getattr(function, "__name__", type(function).__name__)
         self.__doc__ = getattr(function, "__doc__", None) or type(self).__doc__
         self._backend: Backend | None = None if autodiff is None else BACKENDS[autodiff]()
@@ -89,8 +89,7 @@ class CustomFunctional(Smooth):
         function = self.given_gradient
         assert function is not None
         name = f"the gradient of {self.name}"
-        answer = answer_of(function, (_read_only(x), _read_only(w)), x.shape, name)
-        return _finite(answer, name)
+        return finite_answer(answer_of(function, (x, w), x.shape, name), name)
 
     def _differences(self, x: Array, w: Array) -> Array:
         """∂F/∂x_i / w_i by central differences; points of weight 0 through the first variation."""
@@ -155,13 +154,7 @@ class CustomFunctional(Smooth):
         except JkoflowError:
             raise
         except Exception as error:
-            if isinstance(error, ValueError) and "read-only" in str(error):
-                raise InvalidFunctional(
-                    f"{self.name} changes its input: work on a copy, x = x.copy()"
-                ) from error
-            raise InvalidFunctional(
-                f"{self.name} raised {type(error).__name__}: {error}"
-            ) from error
+            raise InvalidFunctional(said(self.name, error)) from error
 
 
 def functional(
@@ -242,9 +235,3 @@ def _one_number(answer: Any, name: str) -> float:
     if np.isnan(number):
         raise InvalidFunctional(f"{name} returned NaN: check it at the points of the measure")
     return number
-
-
-def _finite(answer: Array, name: str) -> Array:
-    if not np.isfinite(answer).all():
-        raise InvalidFunctional(f"{name} holds NaN or infinity")
-    return answer

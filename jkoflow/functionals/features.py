@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..measures.base import Array
-from ..status import InvalidFunctional, JkoflowError
+from ..status import InvalidFunctional
+from .answers import answer_of, require_functions
 from .identity import describe
 
 _FIRST = float(np.cbrt(np.finfo(float).eps))  # balances the h² error and the rounding eps/h
@@ -163,16 +164,17 @@ class CallableFeatures(FeatureMap):
 class ObjectFeatures(FeatureMap):
     """A user's object with `__call__`, `vjp` and perhaps more, completed by differences."""
 
-    def __init__(self, features: Any) -> None:
-        self.features = features
+    def __init__(self, features: Any, q: int) -> None:
+        self.features, self.q = features, q
         self.slope_bounds = getattr(features, "slope_bounds", None)
         self.curvature_bounds = getattr(features, "curvature_bounds", None)
 
     def __call__(self, theta: Array) -> Array:
-        return np.asarray(self.features(theta))
+        shape = (self.q, len(theta))
+        return answer_of(self.features, (theta,), shape, "features(theta), the (q, n) features,")
 
     def vjp(self, theta: Array, c: Array) -> Array:
-        return np.asarray(self.features.vjp(theta, c))
+        return answer_of(self.features.vjp, (theta, c), theta.shape, "features.vjp(theta, c)")
 
     def jvp(self, theta: Array, v: Array) -> Array:
         own = getattr(self.features, "jvp", None)
@@ -201,40 +203,12 @@ def as_feature_map(
         raise InvalidFunctional(
             f"features must be a function of points (n, D) that returns (q, n), not {features!r}"
         )
+    require_functions(gradient=gradient, curvature=curvature)
     if not hasattr(features, "vjp"):
         return CallableFeatures(features, q, gradient, curvature)
     if gradient is not None or curvature is not None:
         raise InvalidFunctional("features with a vjp bring their derivatives: give no others")
-    return features if isinstance(features, FeatureMap) else ObjectFeatures(features)
-
-
-def answer_of(
-    function: Callable[..., ArrayLike],
-    arguments: tuple[Any, ...],
-    shape: tuple[int, ...],
-    name: str,
-) -> Array:
-    """function(*arguments) as a real float array of the given shape.
-
-    Raises
-    ------
-    InvalidFunctional
-        If the function raises (chained), or answers with another shape or complex numbers.
-    """
-    try:
-        answer = np.asarray(function(*arguments))
-    except JkoflowError:
-        raise
-    except Exception as error:
-        raise InvalidFunctional(f"{name} raised {type(error).__name__}: {error}") from error
-    if np.iscomplexobj(answer):
-        raise InvalidFunctional(f"{name} must be real, but answered with complex numbers")
-    if answer.shape != shape:
-        raise InvalidFunctional(f"{name} must have shape {shape}, but has shape {answer.shape}")
-    try:
-        return answer.astype(float, copy=False)
-    except (TypeError, ValueError) as error:
-        raise InvalidFunctional(f"{name} must be numbers: {error}") from error
+    return features if isinstance(features, FeatureMap) else ObjectFeatures(features, q)
 
 
 def _steps(theta: Array, relative: float) -> Array:

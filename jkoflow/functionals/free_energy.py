@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-
+from ..arguments import is_finite, is_real
 from ..status import InvalidFunctional
 from .base import Functional
 from .internal import Entropy
@@ -36,8 +35,8 @@ def free_energy(risk: Functional, lam: float, beta: float) -> Functional:
     """
     if not isinstance(risk, Functional):
         raise InvalidFunctional(f"risk must be a functional, not {type(risk).__name__}")
-    if not (math.isfinite(lam) and lam >= 0):
+    if not (is_finite(lam) and lam >= 0):
         raise InvalidFunctional(f"lam must be finite and not negative, but is {lam!r}")
-    if not beta > 0:
+    if not (is_real(beta) and beta > 0):
         raise InvalidFunctional(f"beta must be positive, but is {beta!r}")
     return 0.5 * risk + (0.0 if lam == 0 else 1.0) * QuadraticPotential(lam) + Entropy() / beta

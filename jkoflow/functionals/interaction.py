@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..arguments import is_finite
 from ..measures.base import Array, Measure
 from ..status import InvalidFunctional, NotDefined
+from .answers import answer_of, claimed, finite_answer, require_functions
 from .base import Smooth
 from .curvature import Action, Curvature, Dense, LowRank, Part
 from .differences import difference_gradient, difference_hessian
-from .features import answer_of
 from .identity import describe
 from .potential import QuadraticPotential
 from .spherical import SphericalInteraction
@@ -72,9 +73,10 @@ class Interaction(Smooth):
     ) -> None:
         if not callable(W):
             raise InvalidFunctional(f"W must be a function of differences (m, d), not {W!r}")
+        require_functions(gradient=gradient, hessian=hessian)
         self.W, self.W_gradient, self.W_hessian = W, gradient, hessian
-        self.W_convexity = None if convexity is None else float(convexity)
-        self.convexity = None if convexity is None else min(float(convexity), 0.0)
+        self.W_convexity = claimed(convexity, "convexity")
+        self.convexity = None if self.W_convexity is None else min(self.W_convexity, 0.0)
         self.self_interaction = self_interaction
         self._seen_even = False
         self._averages: dict[int, SphericalInteraction] = {}
@@ -200,7 +202,7 @@ class Interaction(Smooth):
             else:
                 slope = answer_of(self.W_gradient, (z,), z.shape, "gradient of W")
         slope = np.where((z == 0).all(axis=1)[:, None], 0.0, slope)
-        return _finite(slope, "gradient of W")
+        return finite_answer(slope, "gradient of W")
 
     def _hessians(self, z: Array) -> Array:
         shape = (*z.shape, z.shape[1])
@@ -212,7 +214,7 @@ class Interaction(Smooth):
         same = (z == 0).all(axis=1)[:, None, None]
         if self.self_interaction:  # at a kink of W the Hessian counts as 0, like the gradient
             same = same & ~np.isfinite(hessian)
-        return _finite(np.where(same, 0.0, hessian), "hessian of W")
+        return finite_answer(np.where(same, 0.0, hessian), "hessian of W")
 
 
 class QuadraticInteraction(Smooth):
@@ -236,9 +238,9 @@ class QuadraticInteraction(Smooth):
     """
 
     def __init__(self, strength: float) -> None:
-        if not np.isscalar(strength) or not np.isfinite(strength):
-            raise InvalidFunctional(f"strength must be a finite number, not {strength!r}")
-        self.strength = float(strength)  # type: ignore[arg-type]
+        if not is_finite(strength):
+            raise InvalidFunctional(f"strength must be a finite number, not {strength!r:.100}")
+        self.strength = float(strength)
         self.convexity = min(self.strength, 0.0)  # translations cost nothing
         self.concavity = max(self.strength, 0.0)
         self.convex_in_mixtures = True if self.strength <= 0 else None
@@ -279,9 +281,3 @@ def differences(x: Array, y: Array) -> Iterator[tuple[slice, Array]]:
     for start in range(0, len(x), size):
         rows = slice(start, min(start + size, len(x)))
         yield rows, x[rows, None, :] - y[None, :, :]
-
-
-def _finite(answer: Array, name: str) -> Array:
-    if not np.isfinite(answer).all():
-        raise InvalidFunctional(f"{name} answered with NaN or infinity")
-    return answer

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..measures.base import Array, Measure
+from ..arguments import is_finite
+from ..measures.base import Array, Measure, a_measure
 from ..measures.cells import Cells
 from ..measures.gaussian import Gaussian
 from ..status import InvalidFunctional, NotDefined
@@ -43,6 +44,7 @@ class Internal(Functional):
         """Closed form on a Gaussian."""
 
     def value(self, mu: Measure) -> float:
+        a_measure(mu, f"what {type(self).__name__} is evaluated at")
         if isinstance(mu, Gaussian):
             return self.value_on_gaussian(mu)
         cells = self._cells(mu)
@@ -50,6 +52,7 @@ class Internal(Functional):
             return float(cells.mass @ self.energy_per_mass(cells.log_density())[0])
 
     def first_variation(self, mu: Measure, at: ArrayLike) -> Array:
+        a_measure(mu, f"what {type(self).__name__} is evaluated at")
         x = points_at(mu, at)
         if not isinstance(mu, Gaussian):
             self._cells(mu)
@@ -57,6 +60,7 @@ class Internal(Functional):
         return e + de
 
     def gradient(self, mu: Measure) -> Array:
+        a_measure(mu, f"what {type(self).__name__} is evaluated at")
         if isinstance(mu, Gaussian):
             _, de, dde = self.energy_per_mass(mu.log_density(mu.points))
             return np.reshape(de + dde, (-1, 1)) * mu.score(mu.points)
@@ -144,11 +148,11 @@ class PowerEnergy(Internal):
     """
 
     def __init__(self, m: float, coefficient: float = 1.0) -> None:
-        if not np.isfinite(m) or m <= 0 or m == 1:
+        if not is_finite(m) or m <= 0 or m == 1:
             raise InvalidFunctional(
                 f"the exponent m must be positive and not 1, but is {m!r}; for m = 1 use Entropy()"
             )
-        if not np.isfinite(coefficient) or coefficient <= 0:
+        if not is_finite(coefficient) or coefficient <= 0:
             raise InvalidFunctional(f"the coefficient must be positive, but is {coefficient!r}")
         self.m, self.coefficient = float(m), float(coefficient)
         self.convexity = 0.0 if m > 1 else None

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..arguments import is_finite
 from ..measures.base import Array
 from ..status import InvalidFunctional
+from .answers import answer_of, finite_answer
 from .differences import difference_gradient
-from .features import answer_of
 from .identity import describe
 
 
@@ -27,13 +28,15 @@ class Kernel:
         self.function = function
 
     def __call__(self, x: Array, y: Array) -> Array:
-        return _finite(answer_of(self.function, (x, y), (len(x), len(y)), "kernel(x, y)"))
+        answer = answer_of(self.function, (x, y), (len(x), len(y)), "kernel(x, y)")
+        return finite_answer(answer, "the kernel")
 
     def gradient(self, x: Array, y: Array) -> Array:
         shape = (len(x), *y.shape)
         given = getattr(self.function, "gradient", None)
         if given is not None:
-            return _finite(answer_of(given, (x, y), shape, "kernel.gradient(x, y)"))
+            answer = answer_of(given, (x, y), shape, "kernel.gradient(x, y)")
+            return finite_answer(answer, "the gradient of the kernel")
         columns = [
             difference_gradient(lambda p, point=point: self(p, point[None])[:, 0], x)  # type: ignore[misc]
             for point in y
@@ -56,7 +59,7 @@ class GaussianKernel(Kernel):
     positive = True
 
     def __init__(self, bandwidth: float) -> None:
-        if not (isinstance(bandwidth, (int, float)) and np.isfinite(bandwidth) and bandwidth > 0):
+        if not (is_finite(bandwidth) and bandwidth > 0):
             raise InvalidFunctional(f"bandwidth must be positive and finite, not {bandwidth!r}")
         self.bandwidth = float(bandwidth)
 
@@ -125,9 +128,3 @@ def squared_distances(x: Array, y: Array) -> Array:
     for k in range(x.shape[1]):
         result += (x[:, None, k] - y[None, :, k]) ** 2
     return result
-
-
-def _finite(answer: Array) -> Array:
-    if not np.isfinite(answer).all():
-        raise InvalidFunctional("the kernel answered with NaN or infinity")
-    return answer

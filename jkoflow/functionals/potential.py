@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..measures.base import Array, Measure
-from ..status import InvalidFunctional, NotDefined
+from ..arguments import is_finite
+from ..measures.base import Array, Measure, finite_array
+from ..status import InvalidFunctional, InvalidMeasure, NotDefined
+from .answers import answer_of, claimed, require_functions
 from .base import Smooth
 from .curvature import Curvature
 from .differences import difference_gradient, difference_hessian
@@ -59,9 +61,10 @@ class Potential(Smooth):
     ) -> None:
         if not callable(V):
             raise InvalidFunctional(f"V must be a function of points (n, d), not {V!r}")
+        require_functions(gradient=gradient, hessian=hessian)
         self.V, self.V_gradient, self.V_hessian = V, gradient, hessian
-        self.convexity = None if convexity is None else float(convexity)
-        self._lower_bound = lower_bound
+        self.convexity = claimed(convexity, "convexity")
+        self._lower_bound = claimed(lower_bound, "lower_bound")
 
     def lower_bound(self) -> float | None:
         return self._lower_bound
@@ -116,12 +119,10 @@ class QuadraticPotential(Smooth):
     linear = True
 
     def __init__(self, strength: float, center: ArrayLike | None = None) -> None:
-        if not np.isscalar(strength) or not np.isfinite(strength):
-            raise InvalidFunctional(f"strength must be a finite number, not {strength!r}")
-        self.strength = float(strength)  # type: ignore[arg-type]
-        self.center = None if center is None else np.atleast_1d(np.asarray(center, dtype=float))
-        if self.center is not None and not np.isfinite(self.center).all():
-            raise InvalidFunctional("center holds NaN or infinity")
+        if not is_finite(strength):
+            raise InvalidFunctional(f"strength must be a finite number, not {strength!r:.100}")
+        self.strength = float(strength)
+        self.center = None if center is None else _center(center)
         self.convexity = self.strength
         self.concavity = self.strength
 
@@ -165,16 +166,19 @@ class QuadraticPotential(Smooth):
         return Curvature((self.strength * w)[:, None, None] * np.eye(x.shape[1]))
 
 
+def _center(center: ArrayLike) -> Array:
+    try:
+        point = np.atleast_1d(finite_array(center, "center"))
+    except InvalidMeasure as error:
+        raise InvalidFunctional(str(error)) from error
+    if point.ndim != 1 or point.size == 0:
+        raise InvalidFunctional(f"center must have shape (d,), not {point.shape}")
+    return point
+
+
 def checked(f: PointFunction, x: Array, shape: tuple[int, ...], name: str) -> Array:
     """f(x) as a real finite array of the wanted shape, or an error that says what came instead."""
-    answer = np.asarray(f(x))
-    if np.iscomplexobj(answer):
-        raise InvalidFunctional(f"{name} must be real, but answered with complex numbers")
-    if answer.shape != shape:
-        raise InvalidFunctional(
-            f"{name} must map points of shape {x.shape} to shape {shape}, not {answer.shape}"
-        )
-    answer = answer.astype(float, copy=False)
+    answer = answer_of(f, (x,), shape, name)
     if not np.isfinite(answer).all():
         raise InvalidFunctional(f"{name} answered with NaN or infinity at {_first_bad(answer, x)}")
     return answer

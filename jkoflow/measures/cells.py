@@ -129,7 +129,7 @@ class Cells(Measure):
         """Quantile function: piecewise linear, through the edges at the cumulated masses."""
         s = finite_array(levels, "levels")
         if ((s < 0) | (s > 1)).any():
-            raise InvalidMeasure(f"levels must lie in [0, 1], but one is {s.min():g} or {s.max():g}")
+            raise InvalidMeasure(f"levels must lie in [0, 1], not from {s.min():g} to {s.max():g}")
         cumulated = np.concatenate([[0.0], np.cumsum(self._mass)])
         return np.interp(s, cumulated / cumulated[-1], self._edges)
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..functionals.features import FeatureMap, answer_of
+from ..functionals.answers import answer_of
+from ..functionals.features import FeatureMap
 from ..functionals.identity import array_digest, describe
 from ..functionals.risk import Risk
 from ..measures.base import Array, finite_array, frozen
@@ -44,7 +45,8 @@ class UnitFeatures(FeatureMap):
         return answer_of(self.unit.value, (theta, self.x), shape, f"{self.unit!r}.value(theta, x)")
 
     def vjp(self, theta: Array, c: Array) -> Array:
-        return np.asarray(self.unit.vjp(theta, self.x, c))
+        name = f"{self.unit!r}.vjp(theta, x, c)"
+        return answer_of(self.unit.vjp, (theta, self.x, c), theta.shape, name)
 
     def jvp(self, theta: Array, v: Array) -> Array:
         return self.unit.jvp(theta, self.x, v) if self._has("jvp") else super().jvp(theta, v)

@@ -1,0 +1,83 @@
+"""What a user's function answers, and what is claimed of it, checked before it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..arguments import is_finite
+from ..measures.base import Array
+from ..status import InvalidFunctional, JkoflowError
+
+
+def answer_of(
+    function: Callable[..., ArrayLike],
+    arguments: tuple[Any, ...],
+    shape: tuple[int, ...],
+    name: str,
+) -> Array:
+    """function(*arguments) as a real float array of the given shape; the arguments are read-only.
+
+    Raises
+    ------
+    InvalidFunctional
+        If the function raises (chained), changes its input, or answers with another shape or
+        complex numbers.
+    """
+    try:
+        answer = np.asarray(function(*[_read_only(a) for a in arguments]))
+    except JkoflowError:
+        raise
+    except Exception as error:
+        raise InvalidFunctional(said(name, error)) from error
+    if np.iscomplexobj(answer):
+        raise InvalidFunctional(f"{name} must be real, but answered with complex numbers")
+    if answer.shape != shape:
+        raise InvalidFunctional(f"{name} must have shape {shape}, but has shape {answer.shape}")
+    if answer.dtype.kind not in "biufO":
+        raise InvalidFunctional(f"{name} must be numbers, not of {answer.dtype}")
+    try:
+        return answer.astype(float, copy=False)
+    except (TypeError, ValueError) as error:
+        raise InvalidFunctional(f"{name} must be numbers: {error}") from error
+
+
+def said(name: str, error: Exception) -> str:
+    """The sentence for a user's function that raised."""
+    if isinstance(error, ValueError) and "read-only" in str(error):
+        return f"{name} changes its input: work on a copy, x = x.copy()"
+    return f"{name} raised {type(error).__name__}: {error}"
+
+
+def _read_only(argument: Any) -> Any:
+    if not isinstance(argument, np.ndarray) or not argument.flags.writeable:
+        return argument
+    view = argument.view()
+    view.setflags(write=False)
+    return view
+
+
+def finite_answer(answer: Array, name: str) -> Array:
+    """The answer itself, if it is finite."""
+    if not np.isfinite(answer).all():
+        raise InvalidFunctional(f"{name} answered with NaN or infinity")
+    return answer
+
+
+def claimed(claim: Any, name: str) -> float | None:
+    """A claimed number, or None where nothing is claimed."""
+    if claim is None:
+        return None
+    if not is_finite(claim):
+        raise InvalidFunctional(f"{name} must be a finite number or None, not {claim!r:.100}")
+    return float(claim)
+
+
+def require_functions(**functions: Any) -> None:
+    """Each is a function or None, or an error names it."""
+    for name, function in functions.items():
+        if function is not None and not callable(function):
+            raise InvalidFunctional(f"{name} must be a function or None, not {function!r:.100}")
