@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .arguments import is_finite, is_whole
 from .functionals.base import Functional
 from .functionals.identity import array_digest, spec_digest
-from .measures.base import Array, Measure
-from .status import InvalidProblem
+from .measures.base import Array, Measure, real_array
+from .status import InvalidMeasure, InvalidProblem
+
+_MOST_STEPS = 100_000_000
 
 
 @dataclass(frozen=True, init=False)
@@ -114,24 +117,33 @@ def clock(taus: Array) -> Array:
 def step_sizes(tau: float | ArrayLike, steps: int | None, t_end: float | None) -> Array:
     """All step sizes of a problem; see `Problem`."""
     try:
-        sizes = np.asarray(tau, dtype=float)
-    except (TypeError, ValueError) as error:
+        sizes = real_array(tau, "tau")
+    except InvalidMeasure as error:
         raise InvalidProblem(f"tau must be a number or one number per step: {error}") from error
     if sizes.ndim > 1 or not np.isfinite(sizes).all() or (sizes <= 0).any() or sizes.size == 0:
-        raise InvalidProblem(f"tau must be positive and finite, but is {tau!r}")
+        raise InvalidProblem(f"tau must be positive and finite, but is {tau!r:.100}")
     if sizes.ndim == 1:
         if t_end is not None or (steps is not None and steps != len(sizes)):
-            raise InvalidProblem("with one tau per step, leave out steps and t_end")
+            raise InvalidProblem(
+                f"tau has {len(sizes)} entries, one per step: leave out steps and t_end"
+            )
         return np.array(sizes)
     if (steps is None) == (t_end is None):
         raise InvalidProblem("give either steps or t_end (and not both)")
     if steps is not None:
-        if isinstance(steps, bool) or int(steps) != steps or steps < 0:
-            raise InvalidProblem(f"steps must be a nonnegative integer, but is {steps!r}")
-        return np.full(int(steps), float(sizes))
-    if t_end is None or not math.isfinite(t_end) or t_end <= 0:
-        raise InvalidProblem(f"t_end must be positive and finite, but is {t_end!r}")
-    count = max(1, math.ceil(t_end / float(sizes) - 1e-9))
+        if not is_whole(steps, least=0):
+            raise InvalidProblem(f"steps must be a nonnegative integer, but is {steps!r:.100}")
+        return np.full(_affordable(int(steps)), float(sizes))
+    if t_end is None or not is_finite(t_end) or t_end <= 0:
+        raise InvalidProblem(f"t_end must be positive and finite, but is {t_end!r:.100}")
+    count = _affordable(max(1, math.ceil(min(t_end / float(sizes), 1e18) - 1e-9)))
     result = np.full(count, float(sizes))
     result[-1] = t_end - float(sizes) * (count - 1)
     return result
+
+
+def _affordable(steps: int) -> int:
+    """The number of steps, if their sizes fit into memory."""
+    if steps > _MOST_STEPS:
+        raise InvalidProblem(f"{steps} steps are too many: take a larger tau or a smaller t_end")
+    return steps

@@ -9,7 +9,8 @@ import numpy as np
 from ..functionals.base import Functional
 from ..measures.base import Measure
 from ..problem import Problem
-from ..status import InvalidFunctional, JkoflowError, Status
+from ..record import StepRecord
+from ..status import InvalidFunctional, InvalidProblem, JkoflowError, Status
 from ..steppers.base import StepOutput
 
 MASS_TOLERANCE = 1e-9
@@ -70,6 +71,44 @@ def raised(F: Functional, error: Exception) -> str:
     if "read-only" in str(error):
         text += ". Points and weights belong to the measure: work on a copy, x = x.copy()"
     return text
+
+
+def require_runnable(problem: object, stepper: object) -> None:
+    """That these are a problem and a stepper (or None, for the default).
+
+    Raises
+    ------
+    InvalidProblem
+    """
+    if not isinstance(problem, Problem):
+        raise InvalidProblem(
+            f"problem must be a jkoflow.Problem, not {type(problem).__name__}: "
+            "jkoflow.Problem(functional, initial, tau, steps)"
+        )
+    if stepper is not None and not all(
+        callable(getattr(stepper, name, None)) for name in ("init", "step")
+    ):
+        raise InvalidProblem(
+            f"stepper must have init and step, which {stepper!r:.100} has not: take an instance "
+            "from jkoflow.steppers, or subclass jkoflow.steppers.Stepper"
+        )
+    if isinstance(stepper, type):
+        raise InvalidProblem(
+            f"stepper must be an instance, not the class {stepper.__name__}: {stepper.__name__}()"
+        )
+
+
+def require_record(resume: object) -> None:
+    """That this is a step to go on from.
+
+    Raises
+    ------
+    InvalidProblem
+    """
+    if not isinstance(resume, StepRecord):
+        raise InvalidProblem(
+            f"resume must be the StepRecord of the last step, not {type(resume).__name__}"
+        )
 
 
 def initial_energy(problem: Problem) -> float:

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-import numpy as np
-
+from ..arguments import is_whole
 from ..record import StepRecord
 from ..status import InvalidProblem, Status, StoreError
 from .interrupts import Interrupts
@@ -84,6 +83,27 @@ class Consumer:
             self._book.close(self._trajectory)
 
 
+def functions_of_records(given: Any, name: str) -> list[Any]:
+    """Observers or events as a list; each is a function of a record, or an `observe`.
+
+    Raises
+    ------
+    InvalidProblem
+
+    Examples
+    --------
+    >>> functions_of_records([print], "events")
+    [<built-in function print>]
+    """
+    if not isinstance(given, Iterable) or isinstance(given, str):
+        raise InvalidProblem(f"{name} must be a list of functions of a record, not {given!r:.100}")
+    functions = list(given)
+    for f in functions:
+        if not callable(f) and not (name == "observers" and isinstance(f, observe)):
+            raise InvalidProblem(f"{name} must be functions of a record, but one is {f!r:.100}")
+    return functions
+
+
 @contextmanager
 def _attached(trajectory: Trajectory) -> Iterator[None]:
     """Give every error that passes the steps taken so far."""
@@ -118,19 +138,23 @@ def resume_from(book: Any, trajectory: Trajectory) -> StepRecord | None:
 def stop_at(steps: int, taken: int, max_steps: int | None) -> int:
     """The step after which this call ends.
 
-    Raises
-    ------
-    InvalidProblem
-        If ``max_steps`` is not a nonnegative integer.
-
     Examples
     --------
     >>> stop_at(10, taken=3, max_steps=4), stop_at(10, taken=8, max_steps=4)
     (7, 10)
     """
+    return steps if max_steps is None else min(steps, taken + max_steps)
+
+
+def limit(max_steps: Any) -> int | None:
+    """``max_steps``, if it is a nonnegative integer or None.
+
+    Raises
+    ------
+    InvalidProblem
+    """
     if max_steps is None:
-        return steps
-    whole = isinstance(max_steps, (int, np.integer)) and not isinstance(max_steps, bool)
-    if not whole or max_steps < 0:
-        raise InvalidProblem(f"max_steps must be a nonnegative integer, but is {max_steps!r}")
-    return min(steps, taken + int(max_steps))
+        return None
+    if not is_whole(max_steps, least=0):
+        raise InvalidProblem(f"max_steps must be a nonnegative integer, but is {max_steps!r:.100}")
+    return int(max_steps)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from ..problem import Problem
 from ..record import StepRecord
-from ..status import InvalidProblem, JkoflowError, StepFailed
+from ..status import JkoflowError, StepFailed
 from ..steppers.base import Stepper
 from ..steppers.choose import default_stepper
-from .assess import assessed, initial_energy, raised
-from .consume import Consumer, open_book, resume_from, stop_at
+from .assess import assessed, initial_energy, raised, require_record, require_runnable
+from .consume import Consumer, functions_of_records, limit, open_book, resume_from, stop_at
 from .observers import Event, Observer, observe
 from .randomness import generator, restored, snapshot
-from .schedule import Schedule, every
+from .schedule import Schedule, as_schedule, every
 from .trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -47,13 +47,14 @@ def iterate(
     >>> [float(record.measure.mean()[0]) for record in iterate(problem)]
     [0.5, 0.25, 0.125]
     """
-    _require(problem)
+    require_runnable(problem, stepper)
     F, taus, times = problem.functional, problem.taus.tolist(), problem.times.tolist()
     stepper = stepper or default_stepper(F, problem.initial)
     if resume is None:
         start, mu, random = 0, problem.initial, generator(rng)
         state = stepper.init(F, mu, taus[0], random) if taus else {}
     else:
+        require_record(resume)
         start, mu, random = resume.index, resume.measure, restored(resume.rng_state, rng)
         state = resume.state
     for k in range(start, len(taus)):
@@ -66,14 +67,6 @@ def iterate(
         if not status.ok:
             return
         mu, state = output.measure, output.state
-
-
-def _require(problem: Problem) -> None:
-    if not isinstance(problem, Problem):
-        raise InvalidProblem(
-            f"need a problem to run, not {type(problem).__name__}: "
-            "jkoflow.Problem(functional, initial, tau, steps)"
-        )
 
 
 def _step(stepper: Stepper, problem: Problem, k: int, mu: Any, state: Any, random: Any) -> Any:
@@ -153,13 +146,16 @@ def flow(
     >>> round(float(run.final.cov()[0, 0]) ** 0.5, 12)
     0.934188954641
     """
-    _require(problem)
+    require_runnable(problem, stepper)
     stepper = stepper or default_stepper(problem.functional, problem.initial)
+    save, max_steps = as_schedule(save), limit(max_steps)
+    watching = functions_of_records(observers, "observers")
+    stopping = functions_of_records(events, "events")
     trajectory = Trajectory(problem, initial_energy(problem))
     book = open_book(store, problem, stepper)
     resume = resume_from(book, trajectory)
     stop = stop_at(problem.steps, len(trajectory), max_steps)
-    consumer = Consumer(trajectory, book, save, observers, events, stop, progress)
+    consumer = Consumer(trajectory, book, save, watching, stopping, stop, progress)
     consumer.run(iterate(problem, stepper, rng=rng, resume=resume), resume)
     if throw and trajectory.failed is not None:
         raise StepFailed(

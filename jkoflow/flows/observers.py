@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..record import StepRecord
-from .schedule import Schedule, every
+from ..status import InvalidProblem
+from .schedule import Schedule, as_schedule, every
 
 Observer = Callable[[StepRecord], Any]
 Event = Callable[[StepRecord], Any]
@@ -19,6 +20,11 @@ class observe:  # noqa: N801 - reads as a word: observe(plot, when=every(10))
 
     what: Observer
     when: Schedule = field(default_factory=every)
+
+    def __post_init__(self) -> None:
+        if not callable(self.what):
+            raise InvalidProblem(f"observe needs a function of a record, not {self.what!r:.100}")
+        as_schedule(self.when)
 
     def notify(self, record: StepRecord, last: bool) -> None:
         """Pass the record on if it is due."""

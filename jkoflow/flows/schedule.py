@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from sys import float_info
 
+from ..arguments import is_finite, is_whole
 from ..status import InvalidProblem
 
 
@@ -31,7 +31,21 @@ class Schedule(ABC):
         """
 
     def __or__(self, other: Schedule) -> Schedule:
-        return _Either(self, other)
+        return _Either(self, as_schedule(other))
+
+
+def as_schedule(schedule: object) -> Schedule:
+    """``schedule`` itself, if it is one.
+
+    Raises
+    ------
+    InvalidProblem
+    """
+    if isinstance(schedule, Schedule):
+        return schedule
+    raise InvalidProblem(
+        f"a schedule is every(n), at_times([...]) or only_last(), not {schedule!r:.100}"
+    )
 
 
 @dataclass(frozen=True)
@@ -61,9 +75,8 @@ class every(Schedule):  # noqa: N801 - reads as a word: save=every(10)
     steps: int = 1
 
     def __post_init__(self) -> None:
-        whole = isinstance(self.steps, (int, float)) and not isinstance(self.steps, bool)
-        if not whole or self.steps < 1 or not float(self.steps).is_integer():
-            raise InvalidProblem(f"every(n) needs a positive integer, not {self.steps!r}")
+        if not is_whole(self.steps):
+            raise InvalidProblem(f"every(n) needs a positive integer, not {self.steps!r:.100}")
 
     def due(self, index: int, time: float, last: bool, tau: float) -> bool:
         return index % self.steps == 0 or last
@@ -90,9 +103,10 @@ class at_times(Schedule):  # noqa: N801
     times: tuple[float, ...]
 
     def __init__(self, times: Iterable[float]) -> None:
-        given = tuple(sorted(float(t) for t in times))
-        if not all(math.isfinite(t) for t in given):
-            raise InvalidProblem(f"at_times needs finite times, not {given}")
+        asked = list(times) if isinstance(times, Iterable) else [times]
+        if not all(is_finite(t) for t in asked):
+            raise InvalidProblem(f"at_times needs finite times, not {times!r:.100}")
+        given = tuple(sorted(float(t) for t in asked))
         object.__setattr__(self, "times", given)
 
     def due(self, index: int, time: float, last: bool, tau: float) -> bool:
