@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from ..arguments import generator, is_whole
 from ..measures.base import Array, Measure, finite_array
 from ..measures.particles import Particles
 from ..networks.populations import Population
@@ -18,7 +19,7 @@ from .sgd_data import Stream
 from .sgd_engines import Engine, choose_engine
 from .sgd_loop import Force, run_steps
 from .sgd_record import Recorder, Recording, as_recording
-from .sgd_schedule import Schedule, StepSizes, is_real, jko_time
+from .sgd_schedule import Schedule, StepSizes, jko_time
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,7 @@ def sgd(
             f"unit must be a jkoflow.networks unit, not {type(unit).__name__}: subclass "
             "jkoflow.networks.Unit and define value and vjp"
         )
-    data_rng, noise_rng = np.random.default_rng(rng).spawn(2)
+    data_rng, noise_rng = generator(rng).spawn(2)
     stream = Stream(population, sizes, batch, theta.shape[1], steps, data_rng, theta.dtype)
     recorder = Recorder(as_recording(record), sizes.epsilon, steps)
     engine = _checked_engine(unit, population, theta, batch, threads)
@@ -181,9 +182,12 @@ def sgd(
 
 def _particles(theta0: ArrayLike | Measure, dtype: DTypeLike) -> Array:
     """θ (N, D) in the working precision."""
-    kind = np.dtype(dtype)
+    try:
+        kind = np.dtype(dtype)
+    except TypeError:
+        kind = np.dtype(object)
     if kind not in (np.dtype(np.float32), np.dtype(np.float64)):
-        raise InvalidProblem(f"dtype must be float64 or float32, not {kind}")
+        raise InvalidProblem(f"dtype must be float64 or float32, not {dtype!r:.100}")
     if isinstance(theta0, Measure):
         if not isinstance(theta0, Particles):
             raise InvalidMeasure(
@@ -213,7 +217,7 @@ def _checked_engine(
 
 
 def _integer(value: Any, name: str, least: int) -> int:
-    if not (is_real(value) and math.isfinite(value) and int(value) == value >= least):
+    if not is_whole(value, least):
         raise InvalidProblem(f"{name} must be an integer ≥ {least}, but is {value!r}")
     return int(value)
 

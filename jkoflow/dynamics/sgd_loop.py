@@ -11,23 +11,24 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import is_among, is_finite, is_real
 from ..measures.base import Array
 from ..status import InvalidProblem, Status
 from .sgd_data import Piece, Stream
 from .sgd_engines import Engine, Forcing
 from .sgd_record import Recorder
-from .sgd_schedule import NOISE, is_real
+from .sgd_schedule import NOISE
 
 
 class Force:
     """Regularisation and noise."""
 
     def __init__(self, lam: float, beta: float, noise: str, theta: Array) -> None:
-        if not (is_real(lam) and math.isfinite(lam) and lam >= 0):
+        if not (is_finite(lam) and lam >= 0):
             raise InvalidProblem(f"lam must be finite and not negative, but is {lam!r}")
         if not (is_real(beta) and beta > 0):
             raise InvalidProblem(f"beta must be positive (inf for no noise), but is {beta!r}")
-        if noise not in NOISE:
+        if not is_among(noise, NOISE):
             raise InvalidProblem(f"noise must be one of {sorted(NOISE)}, but is {noise!r}")
         self.lam, self.beta, self.factor = float(lam), float(beta), NOISE[noise]
         self.shape, self.dtype = theta.shape[::-1], theta.dtype

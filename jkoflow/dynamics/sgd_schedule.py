@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..arguments import is_finite
 from ..measures.base import Array
 from ..status import InvalidProblem
 
@@ -46,9 +47,9 @@ class StepSizes:
     """
 
     def __init__(self, epsilon: float, xi: Schedule = 1.0) -> None:
-        if not (is_real(epsilon) and math.isfinite(epsilon) and epsilon > 0):
+        if not (is_finite(epsilon) and epsilon > 0):
             raise InvalidProblem(f"epsilon must be positive and finite, but is {epsilon!r}")
-        if not callable(xi) and not (is_real(xi) and math.isfinite(xi) and xi >= 0):
+        if not callable(xi) and not (is_finite(xi) and xi >= 0):
             raise InvalidProblem(
                 f"xi must be a nonnegative number or a function of the time t, but is {xi!r}"
             )
@@ -114,11 +115,6 @@ def jko_time(xi: Schedule, t: float) -> float:
     if not math.isfinite(value) or error > 1e-4 * abs(value):
         raise InvalidProblem(f"the clock 2∫ξ up to t={t:g} could not be computed: is ξ integrable?")
     return 2.0 * float(value)
-
-
-def is_real(value: object) -> bool:
-    """Whether a value is a plain real number."""
-    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 
 def _number(xi: Callable[[float], float], t: float) -> float:

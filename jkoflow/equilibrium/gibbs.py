@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import is_finite, is_whole
 from ..functionals.base import Functional, Smooth, SmoothSum
 from ..functionals.internal import Entropy
 from ..functionals.risk import Risk
-from ..measures.base import Array, Measure
+from ..measures.base import Array, Measure, real_array
 from ..measures.cells import Cells
 from ..measures.quantiles import Quantiles
 from ..measures.radial import Radial
-from ..status import InvalidProblem, NotDefined, Status
+from ..status import InvalidMeasure, InvalidProblem, NotDefined, Status
 from .axis import Axis, fit_axis
 from .dual import maximise_dual
 from .law import law_of_density
@@ -91,6 +92,12 @@ def solve_gibbs(
     >>> round(float(np.exp(2 * star.log_partition) / (2 * np.pi)), 10)      # variance 1/(βλ)
     0.1666666667
     """
+    if not is_whole(n) or not is_whole(max_iterations):
+        raise InvalidProblem(
+            f"n and max_iterations must be positive integers, not {n!r:.50}, {max_iterations!r:.50}"
+        )
+    if not (is_finite(tolerance) and tolerance > 0):
+        raise InvalidProblem(f"tolerance must be positive and finite, but is {tolerance!r:.100}")
     smooth, beta = split_free_energy(F)
     place = _Place(domain_or_initial)
     linear, risks, other = classify(smooth)
@@ -122,6 +129,8 @@ def solve_gibbs(
 
 def split_free_energy(F: Functional) -> tuple[Smooth, float]:
     """The smooth part S and β of F = S + H/β."""
+    if not isinstance(F, Functional):
+        raise InvalidProblem(f"F must be a functional, not {type(F).__name__}")
     coefficients = []
     for c, f in F.internal.terms:
         if not isinstance(f, Entropy):
@@ -171,9 +180,14 @@ class _Place:
 
     @staticmethod
     def _interval(where: Sequence[float]) -> tuple[float, float]:
-        ends = np.asarray(where, dtype=float)
+        try:
+            ends = real_array(where, "the domain")
+        except InvalidMeasure as error:
+            raise InvalidProblem(
+                f"give a Quantiles or Radial law, or (lower, upper): {error}"
+            ) from error
         if ends.shape != (2,) or not np.isfinite(ends).all() or ends[0] >= ends[1]:
-            raise InvalidProblem(f"a domain is (lower, upper) with lower < upper, not {where!r}")
+            raise InvalidProblem(f"a domain is (lower, upper), lower < upper, not {where!r:.90}")
         return float(ends[0]), float(ends[1])
 
     def axis(self, log_f: Any) -> Axis:

@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from ..arguments import generator, is_finite, is_whole
 from ..functionals.identity import array_digest
 from ..measures.base import Array, finite_array, frozen
 from ..status import InvalidProblem
@@ -67,7 +68,7 @@ class GaussianClasses:
                 f"active={self.active} coordinates cannot be more than dim={self.dim}"
             )
         for name, std in (("std_plus", std_plus), ("std_minus", std_minus)):
-            if not (np.isfinite(std) and std > 0):
+            if not (is_finite(std) and std > 0):
                 raise InvalidProblem(f"{name} must be a positive standard deviation, not {std!r}")
         self.std_plus = float(std_plus)
         self.std_minus = float(std_minus)
@@ -94,7 +95,7 @@ class GaussianClasses:
         self, n: int, rng: Any = None, *, dtype: DTypeLike = np.float64
     ) -> tuple[Array, Array]:
         """n independent rows x (n, d) and labels y (n,) in {−1, 1}, in ``dtype``."""
-        rng = np.random.default_rng(rng)
+        n, rng = _count(n), generator(rng)
         kind = np.dtype(dtype)
         plus = rng.integers(0, 2, size=n, dtype=np.uint8).astype(bool)
         x = rng.standard_normal((n, self.dim), dtype=kind.type)
@@ -169,7 +170,7 @@ class EmpiricalData:
         self, n: int, rng: Any = None, *, dtype: DTypeLike = np.float64
     ) -> tuple[Array, Array]:
         """n rows x (n, d) with their y (n,), in ``dtype``."""
-        rng = np.random.default_rng(rng)
+        n, rng = _count(n), generator(rng)
         m = len(self.x)
         if self.replace:
             chosen = rng.integers(0, m, size=n)
@@ -196,11 +197,17 @@ class EmpiricalData:
 
 
 def _positive_integer(value: Any, name: str) -> int:
-    if isinstance(value, bool) or int(value) != value or value < 1:
+    if not is_whole(value):
         raise InvalidProblem(f"{name} must be a positive integer, not {value!r}")
     return int(value)
 
 
+def _count(n: Any) -> int:
+    if not is_whole(n, least=0):
+        raise InvalidProblem(f"the number of samples must be an integer ≥ 0, not {n!r:.100}")
+    return int(n)
+
+
 def _separation(delta: float) -> None:
-    if not (np.isfinite(delta) and abs(delta) < 1):
+    if not (is_finite(delta) and abs(delta) < 1):
         raise InvalidProblem(f"the separation Δ must lie in (−1, 1), not {delta!r}")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import is_finite
 from ..functionals.base import Smooth
 from ..functionals.risk import Risk
 from ..measures.base import Array, Measure
@@ -116,7 +117,7 @@ def radial_risk(
         )
     if not isinstance(activation, Activation):
         raise InvalidFunctional(f"activation must be one of jkoflow.networks', not {activation!r}")
-    if not (math.isfinite(accuracy) and accuracy > 0):
+    if not (is_finite(accuracy) and accuracy > 0):
         raise InvalidFunctional(f"accuracy must be positive, not {accuracy!r}")
     return RadialRisk(classes, activation, float(accuracy))
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import ndtr
 
+from ..arguments import is_whole
 from ..functionals.base import Smooth
 from ..functionals.features import FeatureMap, FeaturesAt
 from ..functionals.risk import Risk
@@ -204,7 +205,7 @@ def reduced_relu_risk(classes: GaussianClasses, *, terms: int = 3) -> ReducedRel
         raise InvalidFunctional(f"classes must be GaussianClasses, not {classes!r}")
     if classes.active >= classes.dim:
         raise NotDefined(f"{classes!r}: reduced_relu_risk needs active < dim")
-    if isinstance(terms, bool) or int(terms) != terms or terms < 0:
+    if not is_whole(terms, least=0):
         raise InvalidFunctional(f"terms must be an integer ≥ 0, not {terms!r}")
     return ReducedReluRisk(classes, int(terms))
 

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..arguments import is_among, is_finite, is_whole
 from ..functionals.base import Functional
 from ..measures.base import Measure
 from ..record import State, Witness
-from ..status import Status
+from ..status import InvalidProblem, Status
 
 
 class StepOutput(NamedTuple):
@@ -27,6 +28,32 @@ class StepOutput(NamedTuple):
     stats: Mapping[str, Any]
     status: Status
     distance_squared: float = float("nan")
+
+
+def require_options(
+    tolerance: object = 0.5, words: tuple[str, ...] = (), **options: object
+) -> None:
+    """That a tolerance lies in (0, 1) and the other options are words, or numbers of rounds.
+
+    Raises
+    ------
+    InvalidProblem
+        Naming the option.
+
+    Examples
+    --------
+    >>> require_options(1e-9, max_iterations=0)
+    Traceback (most recent call last):
+        ...
+    jkoflow.status.InvalidProblem: max_iterations must be an integer ≥ 1, but is 0
+    """
+    if not (is_finite(tolerance) and 0 < tolerance < 1):  # type: ignore[operator]
+        raise InvalidProblem(f"tolerance must lie in (0, 1), but is {tolerance!r:.100}")
+    for name, value in options.items():
+        if words and not is_among(value, words):
+            raise InvalidProblem(f"{name} must be one of {words}, not {value!r:.100}")
+        if not words and not is_whole(value):
+            raise InvalidProblem(f"{name} must be an integer ≥ 1, but is {value!r:.100}")
 
 
 class Stepper(ABC):

@@ -11,8 +11,8 @@ from ..functionals.base import Functional
 from ..measures.base import Array, Measure
 from ..measures.gaussian import Gaussian
 from ..record import State, Witness
-from ..status import InvalidProblem, NotDefined, Status
-from .base import StepOutput, Stepper
+from ..status import NotDefined, Status
+from .base import StepOutput, Stepper, require_options
 from .bures_proximal import forward_backward_step, proximal_step
 from .quadratic import Quadratic, has_minimiser, next_mean, next_std, split
 
@@ -61,12 +61,8 @@ class BuresProximal(Stepper):
     max_iterations: int = 200
 
     def __post_init__(self) -> None:
-        if self.method not in _METHODS:
-            raise InvalidProblem(f"method must be one of {_METHODS}, not {self.method!r}")
-        if not 0 < self.tolerance < 1:
-            raise InvalidProblem(f"tolerance must lie in (0, 1), but is {self.tolerance!r}")
-        if self.max_iterations < 1:
-            raise InvalidProblem("max_iterations must be at least 1")
+        require_options(words=_METHODS, method=self.method)
+        require_options(self.tolerance, max_iterations=self.max_iterations)
 
     def step(
         self, F: Functional, mu: Measure, tau: float, state: State, rng: np.random.Generator

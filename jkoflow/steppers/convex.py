@@ -14,8 +14,8 @@ from ..measures.base import Array, Measure
 from ..measures.particles import Particles
 from ..measures.quantiles import Quantiles
 from ..record import State, Witness
-from ..status import InvalidFunctional, NotDefined, Status
-from .base import StepOutput, Stepper
+from ..status import InvalidFunctional, InvalidProblem, NotDefined, Status
+from .base import StepOutput, Stepper, require_options
 from .convex_expression import ConvexExpression
 from .quadratic import Quadratic, contraction, split
 
@@ -90,6 +90,14 @@ class ConvexProgram(Stepper):
     _programs: dict[Any, Program] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+
+    def __post_init__(self) -> None:
+        require_options(max_pairings=self.max_pairings)
+        if not isinstance(self.solver, str) or not isinstance(self.options, dict):
+            raise InvalidProblem(
+                "solver must be a name and options a dict of its settings, not "
+                f"{self.solver!r:.50} and {self.options!r:.50}"
+            )
 
     def step(
         self, F: Functional, mu: Measure, tau: float, state: State, rng: np.random.Generator

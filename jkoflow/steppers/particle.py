@@ -11,8 +11,8 @@ from ..functionals.base import Functional, Smooth
 from ..measures.base import Array, Measure
 from ..measures.particles import Particles
 from ..record import State, Witness
-from ..status import InvalidProblem, MissingStructure, NotDefined, Status, TransportFailed
-from .base import StepOutput, Stepper
+from ..status import MissingStructure, NotDefined, Status, TransportFailed
+from .base import StepOutput, Stepper, require_options
 from .particle_objective import Objective
 from .particle_plan import Indices, Judgement, Plan, judge, witness_of
 from .particle_solver import Descent, LimitedMemory, NewtonCG, Outcome, minimise
@@ -84,13 +84,10 @@ class ParticleProximal(Stepper):
     certify: bool = True
 
     def __post_init__(self) -> None:
-        if self.method not in _METHODS:
-            raise InvalidProblem(f"method must be one of {_METHODS}, not {self.method!r}")
-        if not 0 < self.tolerance < 1:
-            raise InvalidProblem(f"tolerance must lie in (0, 1), but is {self.tolerance!r}")
-        for name in ("max_iterations", "max_pairings"):
-            if getattr(self, name) < 1:
-                raise InvalidProblem(f"{name} must be at least 1, but is {getattr(self, name)!r}")
+        require_options(words=_METHODS, method=self.method)
+        require_options(
+            self.tolerance, max_iterations=self.max_iterations, max_pairings=self.max_pairings
+        )
 
     def step(
         self, F: Functional, mu: Measure, tau: float, state: State, rng: np.random.Generator

@@ -10,8 +10,8 @@ from ..functionals.base import Functional
 from ..measures.base import Measure
 from ..measures.cells import Cells
 from ..record import State, Witness
-from ..status import InvalidProblem, NotDefined
-from .base import StepOutput, Stepper
+from ..status import NotDefined
+from .base import StepOutput, Stepper, require_options
 from .quantile_newton import Newton
 from .quantile_objective import Objective
 
@@ -56,12 +56,8 @@ class QuantileNewton(Stepper):
     max_iterations: int = 200
 
     def __post_init__(self) -> None:
-        if self.ends not in ("free", "fixed"):
-            raise InvalidProblem(f"ends must be 'free' or 'fixed', not {self.ends!r}")
-        if not 0 < self.tolerance < 1:
-            raise InvalidProblem(f"tolerance must lie in (0, 1), but is {self.tolerance!r}")
-        if self.max_iterations < 1:
-            raise InvalidProblem("max_iterations must be at least 1")
+        require_options(words=("free", "fixed"), ends=self.ends)
+        require_options(self.tolerance, max_iterations=self.max_iterations)
 
     def step(
         self, F: Functional, mu: Measure, tau: float, state: State, rng: np.random.Generator

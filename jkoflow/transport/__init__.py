@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..measures.base import Measure
+from ..measures.base import Measure, a_measure
 from ..measures.cells import Cells
 from ..measures.gaussian import Gaussian
 from ..measures.particles import Particles
@@ -41,6 +41,8 @@ def wasserstein_squared(mu: Measure, nu: Measure) -> float:
     >>> wasserstein_squared(Gaussian(0.0, 1.0), Gaussian(1.0, 4.0))
     2.0
     """
+    a_measure(mu, "mu")
+    a_measure(nu, "nu")
     if isinstance(mu, Gaussian) and isinstance(nu, Gaussian):
         from . import bures
 
