@@ -103,7 +103,7 @@ def fit_axis(
         if not np.isfinite(height).all():
             raise InvalidProblem("the first variation is not finite on the axis of the fixed point")
         top = height.max()
-        alive = np.flatnonzero(height > top - _NEGLIGIBLE)
+        alive = np.flatnonzero(height >= top - _NEGLIGIBLE)
         grow_left = alive[0] < _ORDER and not (radial and axis.breaks[0] == 0.0)
         grow_right = alive[-1] >= len(height) - _ORDER
         a, b = axis.breaks[0], axis.breaks[-1]

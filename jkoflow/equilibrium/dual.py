@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
+from ..functionals.answers import finite_answer
 from ..functionals.base import Smooth
 from ..functionals.risk import Risk
 from ..measures.base import Array
@@ -37,7 +38,7 @@ class Dual:
         nothing = np.zeros(0)
         self.potential = linear.first_variation_at_points(x[:0], nothing, x)
         self.features = np.concatenate(
-            [np.zeros((0, len(x))), *(risk.features(x) for _, risk in risks)]
+            [np.zeros((0, len(x))), *(_features(risk, x) for _, risk in risks)]
         )
         self.targets = np.concatenate([nothing, *(risk.targets for _, risk in risks)])
         self.weights = np.concatenate([nothing, *(2.0 * c * risk.weights for c, risk in risks)])
@@ -62,8 +63,13 @@ class Dual:
         root = np.sqrt(self.weights)
         covariance = (centred * mass) @ centred.T
         hessian = np.eye(len(e)) + self.beta * root[:, None] * covariance * root
-        step = cho_solve(cho_factor(hessian), root * mismatch) / root
+        step = cho_solve(cho_factor(hessian), root * mismatch)
+        step = np.divide(step, root, out=np.zeros_like(step), where=root > 0)
         return step, 0.5 * float(self.weights @ mismatch**2)
+
+
+def _features(risk: Risk, x: Array) -> Array:
+    return finite_answer(risk.features(x), f"a feature of {risk!r} on the axis")
 
 
 def maximise_dual(

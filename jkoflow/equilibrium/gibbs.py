@@ -100,6 +100,7 @@ def solve_gibbs(
         raise InvalidProblem(f"tolerance must be positive and finite, but is {tolerance!r:.100}")
     smooth, beta = split_free_energy(F)
     place = _Place(domain_or_initial)
+    smooth = smooth.on(place.law)  # an interaction of radial laws is none of their radii
     linear, risks, other = classify(smooth)
     if not other:
         found = maximise_dual(linear, risks, beta, place.axis, tolerance, max_iterations)
@@ -160,6 +161,7 @@ class _Place:
 
     def __init__(self, where: Measure | Sequence[float]) -> None:
         self.radial, self.dim, self.fixed = False, 1, False
+        self.law: Measure
         self.start = np.zeros((1, 1)), np.ones(1)
         if isinstance(where, Radial):
             self.radial, self.dim = True, where.dim
@@ -172,8 +174,10 @@ class _Place:
             )
         else:
             self.lower, self.upper, self.fixed = *self._interval(where), True
+            self.law = Quantiles([self.lower, self.upper])
             self.start = np.array([[0.5 * (self.lower + self.upper)]]), np.ones(1)
         if isinstance(where, Cells):
+            self.law = where
             self.start = where.points, where.weights
         if self.upper <= self.lower:
             self.upper = self.lower + 1.0

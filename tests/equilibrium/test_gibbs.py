@@ -140,3 +140,26 @@ def test_radial_weights_integrate_balls(dim):
 
     exact = 0.5 * dim * np.log(np.pi) - gammaln(0.5 * dim + 1) + dim * np.log(2.0)
     assert axis.log_integral(np.zeros(len(axis.points))) == pytest.approx(exact, abs=1e-12)
+
+
+@pytest.mark.parametrize("dim", [2, 3, 17])
+@pytest.mark.parametrize(
+    "interaction",
+    [jf.QuadraticInteraction(0.7), jf.Interaction(lambda z: 0.35 * (z**2).sum(axis=1))],
+    ids=["quadratic", "averaged"],
+)
+def test_an_interaction_of_radial_laws_is_none_of_their_radii(interaction, dim):
+    """The mean in R^d is 0, so (κ/2)|x−y|² acts as the potential (κ/2)|x|²: variance 1/(β(λ+κ))."""
+    F = interaction + jf.QuadraticPotential(0.5) + jf.Entropy() / 2.0
+    star = solve_gibbs(F, jf.Radial.normal(1.0, dim, 50), n=400)
+    # 400 cells, second order: 1e-4 of the variance
+    assert star.measure.integrate(lambda r: r[:, 0] ** 2) == pytest.approx(dim / 2.4, rel=1e-4)
+
+
+def test_features_without_weight_do_no_harm():
+    both = jf.Risk(lambda x: np.concatenate([np.tanh(x).T, x.T]), [1.0, 2.0], [1.0, 0.0])
+    one = jf.Risk(lambda x: np.tanh(x).T, [1.0])
+    start = jf.Quantiles.normal(0.0, 1.0, 20)
+    found = [solve_gibbs(jf.free_energy(R, 0.1, 10.0), start) for R in (both, one)]
+    assert found[0].status.ok
+    assert found[0].free_energy == pytest.approx(found[1].free_energy, abs=1e-11)
