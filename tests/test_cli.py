@@ -388,3 +388,9 @@ def environment():
     """This environment, with the package where this process found it."""
     place = str(Path(jf.__file__).resolve().parent.parent)
     return {**os.environ, "PYTHONPATH": place, "PYTHONUNBUFFERED": "1"}
+
+
+def test_the_module_is_the_command():
+    command = [sys.executable, "-m", "jkoflow", "nonsense"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == Exit.USAGE and "nonsense" in done.stderr

@@ -31,6 +31,9 @@ class Interaction(Smooth):
     Where W(0) is infinite (−log|z|), take ``self_interaction=False``: then the sum runs over
     i ≠ j, and the first variation and its gradient leave out the points that coincide with the
     one asked for. ∇W(0) counts as 0, which evenness demands wherever it exists.
+    What is left out is what near neighbours of a continuous law would add, so that values converge
+    slowly: for x²/2 − log|x| the least value of n points is (log n)/(2n) + .42/n below that of the
+    semicircle law, .5482867951, and their variance is (1 − 1/n)/2.
 
     On radial laws W, which must then depend on |z| only, is averaged over the angle.
 
