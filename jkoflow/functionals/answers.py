@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arguments import is_finite
+from ..arguments import is_real
 from ..measures.base import Array
 from ..status import InvalidFunctional, JkoflowError
 
@@ -28,7 +28,7 @@ def answer_of(
         complex numbers.
     """
     try:
-        answer = np.asarray(function(*[_read_only(a) for a in arguments]))
+        answer = np.asarray(function(*[read_only(a) for a in arguments]))
     except JkoflowError:
         raise
     except Exception as error:
@@ -52,7 +52,8 @@ def said(name: str, error: Exception) -> str:
     return f"{name} raised {type(error).__name__}: {error}"
 
 
-def _read_only(argument: Any) -> Any:
+def read_only(argument: Any) -> Any:
+    """The argument itself; of an array that may be written, a view that may not."""
     if not isinstance(argument, np.ndarray) or not argument.flags.writeable:
         return argument
     view = argument.view()
@@ -71,8 +72,8 @@ def claimed(claim: Any, name: str) -> float | None:
     """A claimed number, or None where nothing is claimed."""
     if claim is None:
         return None
-    if not is_finite(claim):
-        raise InvalidFunctional(f"{name} must be a finite number or None, not {claim!r:.100}")
+    if not is_real(claim):
+        raise InvalidFunctional(f"{name} must be a number or None, not {claim!r:.100}")
     return float(claim)
 
 

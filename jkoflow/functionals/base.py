@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from ..measures.base import Array, Measure, a_measure, finite_array
 from ..status import InvalidFunctional, InvalidMeasure, MissingStructure
+from .answers import answer_of
 from .curvature import Curvature
 
 
@@ -144,17 +146,24 @@ class Smooth(Functional):
         return self
 
     def value(self, mu: Measure) -> float:
-        return float(self._local(mu).value_at_points(mu.points, mu.weights))
+        return float(self._asked("value", mu, ()))
 
     def first_variation(self, mu: Measure, at: ArrayLike) -> Array:
-        local = self._local(mu)
-        return local.first_variation_at_points(mu.points, mu.weights, points_at(mu, at))
+        points = points_at(a_measure(mu, self._where), at)
+        return self._asked("first_variation", mu, (len(points),), points)
 
     def gradient(self, mu: Measure) -> Array:
-        return self._local(mu).gradient_at_points(mu.points, mu.weights)
+        return self._asked("gradient", mu, a_measure(mu, self._where).points.shape)
 
-    def _local(self, mu: Measure) -> Smooth:
-        return self.on(a_measure(mu, f"what {type(self).__name__} is evaluated at"))
+    @property
+    def _where(self) -> str:
+        return f"what {type(self).__name__} is evaluated at"
+
+    def _asked(self, what: str, mu: Measure, shape: tuple[int, ...], *more: Array) -> Array:
+        """A definition at the points of ``mu``, as a subclass gave it: shape and type checked."""
+        method = getattr(self.on(a_measure(mu, self._where)), f"{what}_at_points")
+        arguments = (mu.points, mu.weights, *more)
+        return answer_of(method, arguments, shape, f"{type(self).__name__}.{what}_at_points")
 
 
 def points_at(mu: Measure, at: ArrayLike) -> Array:
@@ -282,9 +291,11 @@ class SmoothSum(Sum, Smooth):
             curvature = curvature + part.curvature.scaled(c)
         return Expansion(value, gradient, curvature)
 
-    @property
+    @cached_property
     def _smooth(self) -> tuple[tuple[float, Smooth], ...]:
-        return self._terms  # type: ignore[return-value]
+        from .guarded import guarded
+
+        return tuple((c, guarded(f)) for c, f in self._terms)  # type: ignore[arg-type]
 
 
 def _linear(f: Functional) -> bool:

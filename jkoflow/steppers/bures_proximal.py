@@ -120,6 +120,8 @@ class Objective:
 
     def _smooth_slopes(self, x: Array) -> tuple[Array, Array]:
         g = self.F.gradient_at_points(x, self.w) * self.w[:, None]
+        if not np.isfinite(g).all():
+            raise InvalidFunctional(f"the gradient of {self.F!r} holds NaN or infinity")
         return g.sum(axis=0), g.T @ self.z
 
     def _pulled_back(self, root: Array) -> Array:
