@@ -95,9 +95,14 @@ def run(
         raise StoreError(f"{store} holds a run: add --resume to go on, or name another folder")
     question = read_problem(problem)
     bar = sys.stderr.isatty() if progress is None else progress
-    answer = flow(
-        question.problem, question.stepper, store=store, max_steps=max_steps, progress=bar
-    )
+    try:
+        answer = flow(
+            question.problem, question.stepper, store=store, max_steps=max_steps, progress=bar
+        )
+    except JkoflowError as error:
+        if (kept := getattr(error, "trajectory", None)) is not None:
+            click.echo(f"{len(kept)} of {question.problem.steps} steps are kept in {store}")
+        raise
     click.echo(
         f"{len(answer)} of {question.problem.steps} steps, T = {answer.times[-1]:.6g}, "
         f"F = {answer.energies[-1]:.9g}: {answer.status}"
@@ -206,7 +211,7 @@ def _guarded(arguments: Sequence[str] | None) -> int:
         click.echo(f"jkoflow: {error}", err=True)
         return Exit.REJECTED
     except (JkoflowError, click.ClickException) as error:
-        click.echo(f"jkoflow: {error}", err=True)
+        click.echo(" ".join([f"jkoflow: {error}", *getattr(error, "__notes__", ())]), err=True)
         return Exit.UNREADABLE
     except BrokenPipeError:
         sys.stdout = io.StringIO()  # the reader left; leaving must not try to flush again

@@ -255,9 +255,25 @@ def test_a_failed_step_keeps_the_steps_before_it(jkoflow):
         )
         stepper = Tired()
         """)
-    code, _, err = jkoflow("run", "p.py", "--store", "out")
-    assert code == 1 and "step 4 failed" in err
+    code, out, err = jkoflow("run", "p.py", "--store", "out")
+    assert code == 1 and "step 4 failed" in err and "3 of 9 steps are kept in out" in out
     assert len(jf.load("out")) == 3
+
+
+def test_a_functional_that_breaks_on_the_way_says_where(jkoflow):
+    write("p.py", """
+        import jkoflow as jf
+
+        @jf.functional
+        def fragile(x, w):
+            value = float(w @ x[:, 0] ** 2)
+            return value if value > 0.3 else float("nan")
+
+        problem = jf.Problem(fragile, jf.Particles([1.0, 0.5]), tau=0.2, steps=9)
+        """)
+    code, out, err = jkoflow("run", "p.py", "--store", "out")
+    assert code == Exit.UNREADABLE and "fragile returned NaN" in err and "in step 2" in err
+    assert "1 of 9 steps are kept in out" in out and len(jf.load("out")) == 1
 
 
 @pytest.mark.parametrize("how", ["raise RuntimeError('broken')", "raise SystemExit(0)"])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..problem import Problem
 from ..record import StepRecord
-from ..status import JkoflowError, StepFailed
+from ..status import JkoflowError, Status, StepFailed
 from ..steppers.base import Stepper
 from ..steppers.choose import default_stepper
 from .assess import assessed, initial_energy, raised, require_record, require_runnable
@@ -58,8 +58,7 @@ def iterate(
         start, mu, random = resume.index, resume.measure, restored(resume.rng_state, rng)
         state = resume.state
     for k in range(start, len(taus)):
-        output = _step(stepper, problem, k, mu, state, random)
-        energy, status = assessed(F, output)
+        output, energy, status = _step(stepper, problem, k, mu, state, random)
         yield StepRecord(
             k + 1, times[k + 1], taus[k], output.measure, energy, float(output.distance_squared),
             output.witness, output.stats, status, output.state, snapshot(random),
@@ -69,16 +68,19 @@ def iterate(
         mu, state = output.measure, output.state
 
 
-def _step(stepper: Stepper, problem: Problem, k: int, mu: Any, state: Any, random: Any) -> Any:
-    """Step k + 1; a foreign error becomes a `StepFailed` that says which step it was."""
+def _step(
+    stepper: Stepper, problem: Problem, k: int, mu: Any, state: Any, random: Any
+) -> tuple[Any, float, Status]:
+    """Step k + 1 and what the loop sees of it; errors say which step it was."""
+    F = problem.functional
     try:
-        return stepper.step(problem.functional, mu, float(problem.taus[k]), state, random)
-    except JkoflowError:
+        output = stepper.step(F, mu, float(problem.taus[k]), state, random)
+        return output, *assessed(F, output)
+    except JkoflowError as error:
+        error.add_note(f"This was in step {k + 1}.")
         raise
     except Exception as error:
-        raise StepFailed(
-            f"step {k + 1}, taken by {stepper!r}: {raised(problem.functional, error)}"
-        ) from error
+        raise StepFailed(f"step {k + 1}, taken by {stepper!r}: {raised(F, error)}") from error
 
 
 def flow(
