@@ -96,6 +96,7 @@ def solve_gibbs(
         raise InvalidProblem(
             f"n and max_iterations must be positive integers, not {n!r:.50}, {max_iterations!r:.50}"
         )
+    n, max_iterations = int(n), int(max_iterations)
     if not (is_finite(tolerance) and tolerance > 0):
         raise InvalidProblem(f"tolerance must be positive and finite, but is {tolerance!r:.100}")
     smooth, beta = split_free_energy(F)
@@ -170,7 +171,8 @@ class _Place:
             self.lower, self.upper = float(where.edges[0]), float(where.edges[-1])
         elif isinstance(where, Measure):
             raise NotDefined(
-                f"solve_gibbs works on Quantiles and Radial laws, not on {type(where).__name__}"
+                f"solve_gibbs works on Quantiles and Radial laws, not on {type(where).__name__}: "
+                "give one of them, it only says where to look"
             )
         else:
             self.lower, self.upper, self.fixed = *self._interval(where), True

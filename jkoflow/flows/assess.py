@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
+from ..arguments import is_real
 from ..functionals.base import Functional
 from ..measures.base import Measure
 from ..problem import Problem
-from ..record import StepRecord
+from ..record import StepRecord, Witness
 from ..status import InvalidFunctional, InvalidProblem, JkoflowError, Status
 from ..steppers.base import StepOutput
 
@@ -108,6 +110,30 @@ def require_record(resume: object) -> None:
     if not isinstance(resume, StepRecord):
         raise InvalidProblem(
             f"resume must be the StepRecord of the last step, not {type(resume).__name__}"
+        )
+
+
+def require_output(output: object, stepper: object) -> None:
+    """That a stepper of one's own answers with what the loop, the store and the judge need.
+
+    Raises
+    ------
+    InvalidProblem
+        Naming the field that is wrong.
+    """
+    fields = {
+        "measure": isinstance(getattr(output, "measure", None), Measure),
+        "state": isinstance(getattr(output, "state", None), Mapping),
+        "witness": isinstance(getattr(output, "witness", 0), Witness | None),
+        "stats": isinstance(getattr(output, "stats", None), Mapping),
+        "status": isinstance(getattr(output, "status", None), Status),
+        "distance_squared": is_real(getattr(output, "distance_squared", None)),
+    }
+    wrong = [name for name, right in fields.items() if not right]
+    if wrong:
+        raise InvalidProblem(
+            f"{stepper!r:.100}.step must return jkoflow.steppers.StepOutput(measure, state, "
+            f"witness, stats, status, distance_squared), but its {', '.join(wrong)} is not one"
         )
 
 

@@ -7,11 +7,18 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from ..problem import Problem
-from ..record import StepRecord
+from ..record import State, StepRecord
 from ..status import JkoflowError, Status, StepFailed
 from ..steppers.base import Stepper
 from ..steppers.choose import default_stepper
-from .assess import assessed, initial_energy, raised, require_record, require_runnable
+from .assess import (
+    assessed,
+    initial_energy,
+    raised,
+    require_output,
+    require_record,
+    require_runnable,
+)
 from .consume import Consumer, functions_of_records, limit, open_book, resume_from, stop_at
 from .observers import Event, Observer, observe
 from .randomness import generator, restored, snapshot
@@ -52,7 +59,7 @@ def iterate(
     stepper = stepper or default_stepper(F, problem.initial)
     if resume is None:
         start, mu, random = 0, problem.initial, generator(rng)
-        state = stepper.init(F, mu, taus[0], random) if taus else {}
+        state = _begun(stepper, problem, random) if taus else {}
     else:
         require_record(resume)
         start, mu, random = resume.index, resume.measure, restored(resume.rng_state, rng)
@@ -75,12 +82,23 @@ def _step(
     F = problem.functional
     try:
         output = stepper.step(F, mu, float(problem.taus[k]), state, random)
+        require_output(output, stepper)
         return output, *assessed(F, output)
     except JkoflowError as error:
         error.add_note(f"This was in step {k + 1}.")
         raise
     except Exception as error:
         raise StepFailed(f"step {k + 1}, taken by {stepper!r}: {raised(F, error)}") from error
+
+
+def _begun(stepper: Stepper, problem: Problem, random: Any) -> State:
+    """The state before the first step."""
+    try:
+        return stepper.init(problem.functional, problem.initial, float(problem.taus[0]), random)
+    except JkoflowError:
+        raise
+    except Exception as error:
+        raise StepFailed(f"{stepper!r}.init raised {type(error).__name__}: {error}") from error
 
 
 def flow(

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from os import PathLike
-from pathlib import Path
 
 from ..record import StepRecord
-from ..status import StoreError
+from ..status import InvalidProblem, StoreError
 from ..store.archive import LIMIT
 from ..store.book import Flush
 from ..store.checkpoint import newest_checkpoint
@@ -45,7 +44,7 @@ def load(path: str | PathLike[str], *, limit: int = LIMIT) -> Trajectory:
     ...     print(bool((load(folder).energies == run.energies).all()))
     True
     """
-    run = read_run(Path(path), limit=limit)
+    run = read_run(path, limit=limit)
     found, _ = newest_checkpoint(run.path, limit)
     checkpoint = None if found is None else found[0]
     trajectory = Trajectory(run.problem, run.initial_energy, status=run.status)
@@ -97,6 +96,11 @@ def save(trajectory: Trajectory, path: str | PathLike[str]) -> StoredRun:
     ...     print(save(jf.flow(problem), folder).status.name)
     COMPLETE
     """
+    if not isinstance(trajectory, Trajectory):
+        raise InvalidProblem(
+            f"save writes what flow returned, not {type(trajectory).__name__}: "
+            "save(trajectory, path)"
+        )
     directory = Directory(path, Flush(seconds=math.inf, steps=2**62))
     if directory.holds_run:
         raise StoreError(f"{directory.path} already holds a run: choose a new folder")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..arguments import is_whole
 from ..measures.base import Array, Measure
 from ..problem import Problem
 from ..record import StepRecord
@@ -93,6 +95,8 @@ class Trajectory:
         return iter(self.records)
 
     def __getitem__(self, k: int) -> StepRecord:
+        if not is_whole(k, least=-sys.maxsize):
+            raise InvalidProblem(f"a step has a number: trajectory[{k!r:.50}] is none")
         index = k if k >= 0 else len(self) + 1 + k
         place = bisect_left(self.records, index, key=lambda record: record.index)
         if place < len(self.records) and self.records[place].index == index:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from ..measures.base import Array, Measure
 from ..measures.particles import Particles
 from ..status import InvalidFunctional, NotDefined
+from .answers import require_functions
 from .base import Smooth, Sum
 from .curvature import Curvature, Dense
 from .identity import array_digest, describe
@@ -57,6 +58,7 @@ class KullbackLeibler(Sum):
     ) -> None:
         if not callable(log_density):
             raise InvalidFunctional(f"log_density must be a function, not {log_density!r}")
+        require_functions(gradient=gradient, hessian=hessian)
         self.log_density = log_density
         potential = Potential(
             _Negative(log_density),

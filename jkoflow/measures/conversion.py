@@ -93,13 +93,17 @@ def to_quantiles(mu: Measure, n: int, grading: str | None = None) -> Quantiles:
     """
     if isinstance(mu, Gaussian) and mu.dim == 1:
         std = float(mu.cov()[0, 0]) ** 0.5
-        return Quantiles.normal(float(mu.mean()[0]), std, n, grading or "tails")
+        return Quantiles.normal(float(mu.mean()[0]), std, n, _else(grading, "tails"))
     if isinstance(mu, Quantiles):
-        levels, mass = level_masses(n, grading or "uniform")
+        levels, mass = level_masses(n, _else(grading, "uniform"))
         return Quantiles(mu.ppf(levels), mass)
     if isinstance(mu, Particles) and mu.dim == 1:
-        return quantised_samples(mu.points[:, 0], n, mu.weights, grading or "uniform")
+        return quantised_samples(mu.points[:, 0], n, mu.weights, _else(grading, "uniform"))
     raise NotDefined(f"{mu!r} is not a law on the line: sample it, or take the law of a function")
+
+
+def _else(grading: str | None, default: str) -> str:
+    return default if grading is None else grading
 
 
 def quantised_samples(

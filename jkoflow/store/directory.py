@@ -14,7 +14,7 @@ from ..status import InvalidMeasure, StoreError
 from .archive import pack, storable
 from .book import Book, Flush
 from .checkpoint import newest_checkpoint
-from .files import TEMPORARY, FolderLock, explained, write_whole
+from .files import TEMPORARY, FolderLock, explained, folder_path, write_whole
 from .format import StoredRun, read_header, read_run
 from .header import Header
 from .layout import INITIAL, RUN
@@ -52,7 +52,7 @@ class Directory:
     flush: Flush = field(default_factory=Flush)
 
     def __init__(self, path: str | os.PathLike[str], flush: Flush | None = None) -> None:
-        object.__setattr__(self, "path", Path(path))
+        object.__setattr__(self, "path", folder_path(path))
         object.__setattr__(self, "flush", flush or Flush())
 
     @property

@@ -28,6 +28,31 @@ def explained(doing: str, path: Path) -> Iterator[None]:
         ) from error
 
 
+def folder_path(path: object) -> Path:
+    """A path from what a user gave.
+
+    Raises
+    ------
+    StoreError
+        For what cannot be one, or is too long for the system.
+
+    Examples
+    --------
+    >>> folder_path(3)
+    Traceback (most recent call last):
+        ...
+    jkoflow.status.StoreError: a store is named by the path of a folder, not by 3
+    """
+    if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
+        raise StoreError(f"a store is named by the path of a folder, not by {path!r:.100}")
+    name = os.fspath(path)
+    if not isinstance(name, str) or "\0" in name:
+        raise StoreError(f"{path!r:.100} cannot be a path: use a string without null characters")
+    with explained("use", Path(f"{name:.200}")), suppress(FileNotFoundError, NotADirectoryError):
+        os.lstat(name)
+    return Path(name)
+
+
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file so that, whenever the machine stops, it is the old or the new one."""
     temporary = path.with_name(path.name + TEMPORARY)

@@ -25,6 +25,7 @@ checksum does not fit, `Impossible` if what is stored is intact but senseless.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,7 +39,7 @@ from ..problem import clock
 from ..status import Status, StoreError
 from .archive import LIMIT, read_archive
 from .checked import DEFECTS, measure_of, status_named, whole
-from .files import read_whole
+from .files import folder_path, read_whole
 from .layout import (
     INITIAL,
     NAME,
@@ -152,7 +153,7 @@ class StoredRun:
             raise Altered(f"{self.path / STEPS}: the chain does not end as {RUN} says")
 
 
-def read_run(path: str | Path, *, limit: int = LIMIT) -> StoredRun:
+def read_run(path: str | os.PathLike[str], *, limit: int = LIMIT) -> StoredRun:
     """Open a stored run for reading.
 
     Parameters
@@ -179,7 +180,7 @@ def read_run(path: str | Path, *, limit: int = LIMIT) -> StoredRun:
         ...
     jkoflow.status.StoreError: no/such/folder holds no run: it has no run.json
     """
-    run = read_header(Path(path), limit)
+    run = read_header(folder_path(path), limit)
     for _, file in checkpoints(run.path):
         try:
             read_archive(file, limit)
