@@ -145,8 +145,12 @@ def test_a_step_altered_with_common_tools_is_rejected(jkoflow, here, alter):
     write("p.py", PROBLEM)
     jkoflow("run", "p.py", "--store", "out")
     alter(here / "out")
-    code, out, _ = jkoflow("check", "p.py", "out")
+    code, out, _ = jkoflow("check", "p.py", "out", "--html", "page.html")
     assert (code, out.splitlines()[-1]) == (1, "REJECTED")
+    assert "changed" in Path("page.html").read_text() or "checksum" in Path("page.html").read_text()
+    code, out, _ = jkoflow("report", "out", "--problem", "p.py")
+    assert code == 0 and "REJECTED" in out
+    assert jkoflow("report", "out")[0] == Exit.UNREADABLE
 
 
 def test_a_flipped_bit_is_not_accepted(jkoflow, here):

@@ -213,7 +213,8 @@ def _plot_slope(run: Any, ax: Any) -> None:
     times, tau = run.times[1:], np.diff(run.times)
     slope = np.sqrt(run.distances_squared[1:]) / tau
     known = np.isfinite(slope)
-    ax.plot(times[known], slope[known], color=COLOURS[0], linewidth=1.8)
+    marker = "o" if known.sum() == 1 else None  # a line through one point is not seen
+    ax.plot(times[known], slope[known], color=COLOURS[0], linewidth=1.8, marker=marker)
     if known.any() and slope[known].min() > 0:
         ax.set_yscale("log")
     ax.set_title("slope of the energy")

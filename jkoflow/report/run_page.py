@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
+from ..status import StoreError
 from .html import Image, write_page
 from .plots import plot_run
 from .style import png
@@ -39,23 +40,33 @@ def write_run_page(
     Raises
     ------
     StoreError
-        If the run cannot be read.
+        If the run cannot be read and there is no report: what was judged has a page even so.
     MissingExtra
         If matplotlib is not installed.
     """
-    from ..flows.stored import load
-
-    run = load(directory)
-    bound = problem.functional.lower_bound() if problem is not None else None
     return write_page(
         path,
         report,
         title=f"Run {Path(directory).resolve().name}",
-        figures=[Image(png(plot_run(run, lower_bound=bound)), _CAPTION)],
-        facts=run_facts(run),
+        **_contents(directory, problem, report),
         spec=problem.spec() if problem is not None else None,
         footer=f"jkoflow {__version__}",
     )
+
+
+def _contents(directory: Any, problem: Any, report: Any) -> dict[str, Any]:
+    """Figures and facts; only the reason where a run that was judged cannot be shown."""
+    from ..flows.stored import load
+
+    try:
+        run = load(directory)
+    except StoreError as error:
+        if report is None:
+            raise
+        return {"facts": {"not shown": str(error)}}
+    bound = problem.functional.lower_bound() if problem is not None else None
+    figure = Image(png(plot_run(run, lower_bound=bound)), _CAPTION)
+    return {"figures": [figure], "facts": run_facts(run)}
 
 
 def run_facts(run: Any) -> dict[str, Any]:
