@@ -11,6 +11,7 @@ import hashlib
 import io
 import math
 import re
+import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,11 +24,21 @@ from ..status import StoreError
 from .files import read_whole
 from .text import Altered
 
-LIMIT = 4 * 2**30
+LIMIT = 2**30
 """Largest archive that is read unless a caller says otherwise, in bytes."""
 
+DIRECTORY_LIMIT = 2**20
+"""Largest directory of a zip, in bytes: some thousand members, where a run has a dozen."""
+
 _NAME = re.compile(r"[A-Za-z0-9_.\-]{1,200}")
+_HEADER = re.compile(
+    rb"\{'descr': '([^']{1,40})', 'fortran_order': (False|True), "
+    rb"'shape': \(((?:[0-9]{1,18}, ?)*(?:[0-9]{1,18})?)\), ?\} *\n"
+)
+_NUMBERS = re.compile(rb"[<|][fiubc][0-9]{1,2}")
 _HASH = 64
+_END = b"PK\x05\x06"
+_ZIP64 = b"PK\x06\x07"
 
 
 def storable(value: Any, name: str) -> NDArray[Any]:
@@ -73,17 +84,48 @@ def unpack(data: bytes, where: str) -> dict[str, NDArray[Any]]:
         If this is no archive; `Altered` if it is one, but its checksum is missing or wrong.
     """
     try:
+        _check_directory(data)
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             if len(archive.comment) != _HASH:
                 # A whole zip, so nothing was cut off: somebody wrote it anew.
                 raise Altered(f"{where} does not end in its checksum: jkoflow did not write it")
-            if hashlib.sha256(data[:-_HASH]).hexdigest().encode() != archive.comment:
+            if hashlib.sha256(memoryview(data)[:-_HASH]).hexdigest().encode() != archive.comment:
                 raise Altered(f"{where} was changed after it was written: checksum does not fit")
-            return {i.filename[:-4]: _member(archive, i, where) for i in archive.infolist()}
-    except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
+            return _members(archive, len(data), where)
+    except MemoryError as error:
+        raise StoreError(f"{where} does not fit into memory") from error
+    except _DAMAGE as error:
         if isinstance(error, StoreError):
             raise
         raise StoreError(f"{where} is cut off or damaged: {error}") from error
+
+
+_DAMAGE = (
+    zipfile.BadZipFile, ValueError, TypeError, EOFError, NotImplementedError, RuntimeError,
+    struct.error, OverflowError,
+)  # fmt: skip
+
+
+def _check_directory(data: bytes) -> None:
+    """That the zip's list of members is small, before anything is made of it."""
+    end = next((e for e in (_HASH + 22, 22) if data[-e:][:4] == _END), None)
+    if end is None or len(data) < end:
+        raise zipfile.BadZipFile("it does not end as a zip does")
+    (size,) = struct.unpack("<I", data[-end + 12 :][:4])
+    long = data[-end - 20 :][:4] == _ZIP64 and len(data) < 2**31
+    if size > DIRECTORY_LIMIT or long:
+        raise zipfile.BadZipFile(f"its directory has {size} bytes, the limit is {DIRECTORY_LIMIT}")
+
+
+def _members(archive: zipfile.ZipFile, size: int, where: str) -> dict[str, NDArray[Any]]:
+    """All arrays; no name twice, and together no larger than the file."""
+    members = archive.infolist()
+    if sum(info.file_size for info in members) > size:
+        raise StoreError(f"{where}: its members overlap or are compressed")
+    arrays = {info.filename[:-4]: _member(archive, info, where) for info in members}
+    if len(arrays) < len(members):
+        raise StoreError(f"{where}: a name occurs twice")
+    return arrays
 
 
 def read_archive(path: Path, limit: int = LIMIT) -> dict[str, NDArray[Any]]:
@@ -97,19 +139,22 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> NDAr
         raise StoreError(f"{where}: member {info.filename!r} is compressed or no array")
     data = archive.read(info)
     shape, dtype, start = _header(data)
-    if dtype.hasobject or dtype.kind not in "fiubc":
-        raise StoreError(f"{where}: {info.filename} has type {dtype}, but only numbers are read")
     if start + math.prod(shape) * dtype.itemsize != len(data):
-        raise StoreError(f"{where}: {info.filename} does not hold the {shape} entries it announces")
+        raise StoreError(f"{where}: {info.filename!r} does not hold what it announces: {shape}")
     return np.frombuffer(data, dtype, offset=start).reshape(shape)
 
 
 def _header(data: bytes) -> tuple[tuple[int, ...], np.dtype[Any], int]:
-    stream = io.BytesIO(data)
-    version = np.lib.format.read_magic(stream)
-    if version != (1, 0):
-        raise ValueError(f"an array of npy version {version}")
-    shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-    if fortran:
+    """Shape, type and length of the header; read by a pattern, so that nothing is evaluated."""
+    if data[:8] != b"\x93NUMPY\x01\x00":
+        raise ValueError("an array that is not of npy version 1.0")
+    start = 10 + int.from_bytes(data[8:10], "little")
+    found = _HEADER.fullmatch(data[10:start])
+    if found is None:
+        raise ValueError("an npy header that NumPy would not write for an array of numbers")
+    if not _NUMBERS.fullmatch(found[1]):
+        raise ValueError(f"type {found[1]!r}, but only numbers are read, little-endian ones")
+    if found[2] == b"True":
         raise ValueError("an array in Fortran order")
-    return shape, dtype, stream.tell()
+    shape = tuple(int(n) for n in found[3].split(b",") if n.strip())
+    return shape, np.dtype(found[1].decode()), start

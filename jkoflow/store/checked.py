@@ -12,7 +12,7 @@ from ..measures.base import Measure, measure_from_arrays
 from ..status import InvalidMeasure, Status
 from .text import Impossible
 
-DEFECTS = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
+DEFECTS = (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
 """What Python raises where JSON has another shape than the format's."""
 
 
@@ -47,7 +47,10 @@ def measure_of(kind: Any, arrays: Mapping[str, NDArray[Any]], where: str) -> Mea
         measure = measure_from_arrays(str(kind), arrays)
     except InvalidMeasure as error:
         raise Impossible(f"{where} holds no measure: {error}") from error
-    for name, array in measure.to_arrays().items():
+    kept = measure.to_arrays()
+    if kept.keys() != arrays.keys():
+        raise Impossible(f"{where}: a {kind} measure has arrays {sorted(kept)} and no others")
+    for name, array in kept.items():
         if not np.array_equal(array, arrays[name]):  # masses, say, that do not quite sum to 1
             raise Impossible(f"{where}: {name} of the measure is not as a measure keeps it")
     return measure

@@ -12,9 +12,19 @@ from numpy.typing import NDArray
 from ..record import StepRecord, Witness
 from ..status import StoreError
 from .archive import LIMIT, pack, read_archive, storable
-from .checked import DEFECTS, measure_of, status_named
+from .checked import DEFECTS, measure_of, status_named, whole
 from .layout import checkpoints, named_arrays, part
-from .text import Impossible, compact, decode, encode, number, parse, presentable, read_number
+from .text import (
+    TEXT_LIMIT,
+    Impossible,
+    compact,
+    decode,
+    encode,
+    number,
+    parse,
+    presentable,
+    read_number,
+)
 
 
 def checkpoint_bytes(record: StepRecord, link: str) -> bytes:
@@ -22,7 +32,10 @@ def checkpoint_bytes(record: StepRecord, link: str) -> bytes:
     arrays = named_arrays(record.measure, record.witness)
     arrays.update({f"state.{name}": a for name, a in record.state.items()})
     stored = {name: storable(a, name) for name, a in arrays.items()}
-    text = compact(_meta(record, link)).encode()
+    meta = _meta(record, link)
+    text = compact(meta).encode()
+    if len(text) > TEXT_LIMIT:  # it could not be read again
+        text = compact({**meta, "stats": {"omitted": f"{len(text)} bytes"}}).encode()
     return pack({**stored, "meta": np.frombuffer(text, np.uint8)})
 
 
@@ -61,7 +74,7 @@ def read_checkpoint(path: Path, limit: int = LIMIT) -> tuple[StepRecord, str]:
 def _record(arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any], where: str) -> StepRecord:
     kind = meta["witness"]
     return StepRecord(
-        index=int(meta["step"]),
+        index=whole(meta["step"], f"{where}: step"),
         time=read_number(meta["time"], where),
         tau=read_number(meta["tau"], where),
         measure=measure_of(meta["kind"], part(arrays, "measure"), where),

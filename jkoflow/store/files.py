@@ -85,10 +85,11 @@ def opened(path: Path, limit: int) -> Iterator[BinaryIO]:
         raise StoreError(f"{path} is a link: copy the file it points to into the folder")
     with explained("read", path):
         handle = os.open(path, flags)
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode):
+            os.close(handle)
+            raise StoreError(f"{path} is not a regular file")
         with os.fdopen(handle, "rb") as file:
-            found = os.fstat(handle)
-            if not stat.S_ISREG(found.st_mode):
-                raise StoreError(f"{path} is not a regular file")
             if found.st_size > limit:
                 raise StoreError(
                     f"{path} has {found.st_size} bytes, more than the limit of {limit}: "

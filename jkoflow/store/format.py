@@ -20,7 +20,8 @@ Each file and each line ends in the SHA-256 of its own bytes (`text`, `archive`)
 one line and one segment are in memory at a time. Only NumPy and the standard library are used,
 nothing is unpickled, links are refused, and sizes are compared with a limit before any
 allocation. Every defect is a `StoreError` that names the file or the line; `Altered` if a
-checksum does not fit, `Impossible` if what is stored is intact but senseless.
+checksum does not fit, `Impossible` if what is stored is intact but senseless. For other programs
+that write runs, docs/certificate-format.md spells all of it out.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from ..problem import clock
 from ..status import Status, StoreError
 from .archive import LIMIT, read_archive
 from .checked import DEFECTS, measure_of, status_named, whole
-from .files import folder_path, read_whole
+from .files import explained, folder_path, read_whole
 from .layout import (
     INITIAL,
     NAME,
@@ -52,7 +53,7 @@ from .layout import (
 )
 from .lines import StoredStep, step_of, whole_lines
 from .segment import Segments
-from .text import Altered, Impossible, decode, parse, read_number, unseal
+from .text import TEXT_LIMIT, Altered, Impossible, decode, parse, read_number, unseal
 
 __all__ = ["Altered", "Impossible", "StoredProblem", "StoredRun", "StoredStep", "read_run"]
 
@@ -118,7 +119,7 @@ class StoredRun:
         """
         segments = Segments(self.path, self.limit)
         link, count = self.start, 0
-        reached = max((step for step, _ in checkpoints(self.path)), default=0)
+        reached = max((step for step, _ in checkpoints(self.path)), default=None)
         for where, line, end in self._lines():
             if count == until:
                 return
@@ -137,9 +138,10 @@ class StoredRun:
             return iter(())
         return whole_lines(file, torn=running)
 
-    def _check_end(self, count: int, link: str, reached: int) -> None:
+    def _check_end(self, count: int, link: str, reached: int | None) -> None:
         running = self.status is Status.RUNNING
-        if reached > count or (reached < count and not running):
+        # without checkpoints, as other programs write it, a run can be read but not gone on with
+        if reached is not None and (reached > count or (reached < count and not running)):
             raise StoreError(
                 f"{self.path / STEPS} holds {count} steps, but the newest checkpoint is of step "
                 f"{reached}: lines or checkpoints were lost"
@@ -193,9 +195,11 @@ def read_run(path: str | os.PathLike[str], *, limit: int = LIMIT) -> StoredRun:
 def read_header(path: Path, limit: int = LIMIT) -> StoredRun:
     """`read_run` without looking at the checkpoints."""
     file = path / RUN
-    if not file.exists() and not file.is_symlink():
+    with explained("read", file):
+        missing = not file.exists() and not file.is_symlink()
+    if missing:
         raise StoreError(f"{path} holds no run: it has no {RUN}")
-    data = read_whole(file, limit)
+    data = read_whole(file, min(limit, TEXT_LIMIT))
     _check_version(data, file)
     head = unseal(data.rstrip(b"\n"), str(file))
     try:
@@ -207,12 +211,18 @@ def read_header(path: Path, limit: int = LIMIT) -> StoredRun:
             status=status_named(head["status"], str(file)),
             length=whole(head["steps"], f"{file}: steps"),
             head=str(head["head"]),
-            created=dict(head["created"]),
-            steppers=tuple(head["steppers"]),
+            created=_object(head.get("created", {})),
+            steppers=tuple(_object(entry) for entry in head.get("steppers", ())),
             limit=limit,
         )
     except DEFECTS as error:
         raise Impossible(f"{file} lacks or garbles {error}") from error
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise Impossible(f"{RUN} holds {value!r:.80} where an object should be")
+    return value
 
 
 def _check_version(data: bytes, file: Path) -> None:

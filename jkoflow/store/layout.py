@@ -16,6 +16,7 @@ from typing import Any
 
 from ..measures.base import Measure
 from ..record import Witness
+from .files import explained
 from .text import compact, number
 
 NAME = "jkoflow run"
@@ -23,8 +24,8 @@ VERSION = 1
 RUN = "run.json"
 INITIAL = "initial.npz"
 STEPS = "steps.jsonl"
-SEGMENT = re.compile(r"segment-\d{6,12}\.npz")
-CHECKPOINT = re.compile(r"checkpoint-(\d{8,16})\.npz")
+SEGMENT = re.compile(r"segment-[0-9]{6,12}\.npz")
+CHECKPOINT = re.compile(r"checkpoint-([0-9]{8,16})\.npz")
 
 
 def segment_name(number: int) -> str:
@@ -39,7 +40,8 @@ def checkpoint_name(step: int) -> str:
 
 def checkpoints(folder: Path) -> list[tuple[int, Path]]:
     """Step and path of each checkpoint in a folder, oldest first."""
-    matches = ((CHECKPOINT.fullmatch(path.name), path) for path in folder.iterdir())
+    with explained("list", folder):
+        matches = [(CHECKPOINT.fullmatch(path.name), path) for path in folder.iterdir()]
     return sorted((int(match[1]), path) for match, path in matches if match)
 
 

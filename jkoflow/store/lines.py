@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from ..measures.base import Measure
 from ..record import StepRecord, Witness
 from ..status import Status, StoreError
-from .checked import DEFECTS, measure_of, status_named
+from .checked import DEFECTS, measure_of, status_named, whole
 from .files import opened
 from .layout import CORE, chained, part
 from .segment import Segments
 from .text import Altered, Impossible, compact, decode, read_number, unseal
 
-LINE_LIMIT = 16 * 2**20
+LINE_LIMIT = 2**20
 """Longest line of steps.jsonl that is read, in bytes."""
 
 
@@ -78,7 +78,7 @@ def step_of(
     """Step ``index`` from its line, if it continues the hash chain from ``link``."""
     data = unseal(line, where)
     try:
-        if data["step"] != index:
+        if whole(data["step"], f"{where}: step") != index:
             raise Impossible(f"{where} holds step {data['step']!r:.40} instead of {index}")
         if chained(link, compact({k: data[k] for k in CORE})) != data["link"]:
             raise Altered(f"{where}: the hash chain breaks here, a step was changed or replaced")

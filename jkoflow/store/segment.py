@@ -19,6 +19,9 @@ from .text import Altered, Impossible
 
 Place = tuple[int, tuple[int, ...]]
 
+AXES = 8
+"""More axes than any stored array has."""
+
 
 class _Latest(NamedTuple):
     """The array last put under a name, so that an equal one need not be put again."""
@@ -106,6 +109,8 @@ class Segments:
         digests, places = line["arrays"], line["places"]
         if digests.keys() != places.keys():
             raise Impossible(f"{where}: arrays and places do not name the same")
+        if not digests and line["segment"] is not None:
+            raise Impossible(f"{where}: names a segment but no arrays")
         if digests:
             self._open(line["segment"], where)
         return {name: self._array(name, places[name], digests[name], where) for name in digests}
@@ -119,8 +124,7 @@ class Segments:
             self._name = name
 
     def _array(self, name: str, place: Any, digest: Any, where: str) -> NDArray[Any]:
-        start = whole(place[0], f"{where}: offset of {name}")
-        shape = tuple(whole(n, f"{where}: shape of {name}") for n in place[1])
+        start, shape = _place(place, f"{where}: place of {name}")
         stop = start + math.prod(shape)
         if not self._holds(name, stop):  # a run that is going on has written more by now
             self._members = read_archive(self._folder / self._name, self._limit)
@@ -134,3 +138,12 @@ class Segments:
     def _holds(self, name: str, stop: int) -> bool:
         flat = self._members.get(name)
         return flat is not None and flat.ndim == 1 and stop <= len(flat)
+
+
+def _place(place: Any, what: str) -> Place:
+    """[offset, [shape]] as a line gives it."""
+    if not (isinstance(place, list) and len(place) == 2 and isinstance(place[1], list)):
+        raise Impossible(f"{what} must be [offset, [lengths]], but is {place!r:.80}")
+    if len(place[1]) > AXES:
+        raise Impossible(f"{what} has {len(place[1])} axes, the limit is {AXES}")
+    return whole(place[0], what), tuple(whole(n, what) for n in place[1])

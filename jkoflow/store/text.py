@@ -22,6 +22,12 @@ _TAIL = len(_SEAL) + 64 + len(b'"}')
 _COMPACT = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 _FLOATS = ("nan", "inf", "-inf")
 
+TEXT_LIMIT = 8 * 2**20
+"""Longest JSON text that is read, in bytes: parsed, it may take sixty times as much memory."""
+
+DEPTH = 64
+"""How deep lists and objects may be nested; a functional's spec needs a handful."""
+
 
 class Altered(StoreError):
     """Something stored disagrees with its checksum: it was changed after it was written."""
@@ -112,9 +118,13 @@ def compact(value: Any) -> str:
 
 
 def parse(text: bytes, where: str) -> dict[str, Any]:
-    """A JSON object, or a `StoreError` that says where."""
+    """A JSON object, or a `StoreError` that says where: no NaN, no key twice, not too deep."""
+    if len(text) > TEXT_LIMIT:
+        raise StoreError(f"{where} has {len(text)} bytes of JSON, the limit is {TEXT_LIMIT}")
     try:
-        value = json.loads(text.decode("utf-8"), parse_constant=_no_constant)
+        value = _LOADS(text.decode("utf-8"))
+        if text.count(b"{") + text.count(b"[") > DEPTH:
+            _check_depth(value, DEPTH)
     except (ValueError, RecursionError) as error:
         raise StoreError(f"{where} is not readable JSON: {error}") from error
     if not isinstance(value, dict):
@@ -124,6 +134,24 @@ def parse(text: bytes, where: str) -> dict[str, Any]:
 
 def _no_constant(token: str) -> NoReturn:
     raise ValueError(f"{token} is no JSON number")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key occurs twice in one object")
+    return found
+
+
+def _check_depth(value: Any, left: int) -> None:
+    if left < 0:
+        raise ValueError(f"lists and objects are nested deeper than {DEPTH}")
+    if isinstance(value, (list, dict)):
+        for child in value.values() if isinstance(value, dict) else value:
+            _check_depth(child, left - 1)
+
+
+_LOADS = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant).decode
 
 
 def seal(text: str) -> bytes:

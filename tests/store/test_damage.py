@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+import jkoflow as jf
 from jkoflow.status import StoreError
 from jkoflow.store.format import read_run
 
@@ -68,11 +69,19 @@ def test_truncation(stored, name):
     check_noticed(stored, name, cuts)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", FILES[:-1])
 def test_a_missing_file(stored, name):
     (stored / name).unlink()
     with pytest.raises(StoreError):
         read_all(stored)
+
+
+def test_a_run_without_checkpoints_can_be_read_but_not_gone_on_with(stored, noisy):
+    """Other programs need not write them. That some of two were lost is noticed."""
+    (stored / FILES[-1]).unlink()
+    read_all(stored)
+    with pytest.raises(StoreError, match="no readable checkpoint"):
+        jf.flow(noisy.problem(9), noisy.Noisy(), store=stored, rng=7)
 
 
 def test_lines_lost_at_a_line_s_end(stored):
