@@ -19,6 +19,7 @@ from .identity import describe
 
 ValueFunction = Callable[[Any, Any], Any]
 _EPS = float(np.finfo(float).eps)
+_LIGHT = 1e-7  # weights below which moving a point moves F by too little: the error is (eps/w)^⅔
 _MIXTURE = 1e-5  # of the mixture (1−ε)ρ + εδ: balances the ε² error and the rounding eps/ε
 
 
@@ -92,24 +93,24 @@ class CustomFunctional(Smooth):
         return finite_answer(answer_of(function, (x, w), x.shape, name), name)
 
     def _differences(self, x: Array, w: Array) -> Array:
-        """∂F/∂x_i / w_i by central differences; points of weight 0 through the first variation."""
+        """∂F/∂x_i / w_i by central differences; light points through the first variation."""
         gradient = np.empty_like(x)
         # F moves by w_i·h and rounds by eps, so light points need longer steps
-        steps = np.cbrt(_EPS / np.maximum(w, 1e-12))[:, None] * np.maximum(1.0, np.abs(x))
+        steps = np.cbrt(_EPS / np.maximum(w, _LIGHT))[:, None] * np.maximum(1.0, np.abs(x))
         for i in range(len(x)):
             for k in range(x.shape[1]):
                 gradient[i, k] = self._difference(x, w, i, k, steps[i, k])
         return gradient
 
     def _difference(self, x: Array, w: Array, i: int, k: int, h: float) -> float:
-        if w[i] > 0:
+        if w[i] > _LIGHT:
             up, down = x.copy(), x.copy()
             up[i, k] += h
             down[i, k] -= h
             change = self._answer(up, w) - self._answer(down, w)
             return change / (w[i] * (up[i, k] - down[i, k]))
         pair = np.stack([x[i], x[i]])
-        h = 1e-3 * max(1.0, abs(x[i, k]))
+        h = 3e-4 * max(1.0, abs(x[i, k]))  # balances h² and the rounding eps/(_MIXTURE·h)
         pair[:, k] += [h, -h]
         above, below = self.first_variation_at_points(x, w, pair)
         return float(above - below) / (2 * h)
