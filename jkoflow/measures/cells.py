@@ -105,8 +105,12 @@ class Cells(Measure):
         """log of the cells' volumes, shape (n,)."""
 
     @abstractmethod
+    def volume_derivatives(self, edges: Array) -> LogVolumes:
+        """log|cell| with derivatives in both edges, for any edges (…, n+1) of such a law."""
+
     def log_volume_derivatives(self) -> LogVolumes:
-        """`log_volumes` with derivatives in both edges of each cell."""
+        """`volume_derivatives` at the law's own edges."""
+        return self.volume_derivatives(self._edges)
 
     def log_density(self, at: ArrayLike | None = None) -> Array:
         """Log of the density with respect to Lebesgue measure of R^dim.

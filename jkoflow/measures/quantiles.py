@@ -52,8 +52,8 @@ class Quantiles(Cells):
         with np.errstate(divide="ignore"):
             return np.log(np.diff(self._edges))
 
-    def log_volume_derivatives(self) -> LogVolumes:
-        length = np.diff(self._edges)
+    def volume_derivatives(self, edges: Array) -> LogVolumes:
+        length = np.diff(edges)
         b = 1.0 / length
         bb = b * b
         return LogVolumes(np.log(length), -b, b, -bb, bb, -bb)

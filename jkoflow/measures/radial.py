@@ -70,21 +70,21 @@ class Radial(Cells):
     def dim(self) -> int:
         return self._dim
 
-    def _logarithms(self) -> tuple[Array, Array, Array]:
+    def _logarithms(self, edges: Array) -> tuple[Array, Array, Array]:
         """log b, q = (a/b)^d and 1 − q for the edges a < b of each cell."""
-        a, b = self._edges[:-1], self._edges[1:]
+        a, b = edges[..., :-1], edges[..., 1:]
         with np.errstate(divide="ignore", invalid="ignore"):
             exponent = self._dim * np.where(a > 0, np.log(a / b), -np.inf)
         return np.log(b), np.exp(exponent), -np.expm1(exponent)
 
     def log_volumes(self) -> Array:
-        log_b, _, thickness = self._logarithms()
+        log_b, _, thickness = self._logarithms(self._edges)
         with np.errstate(divide="ignore"):
             return log_ball_volume(self._dim) + self._dim * log_b + np.log(thickness)
 
-    def log_volume_derivatives(self) -> LogVolumes:
-        d, a, b = self._dim, self._edges[:-1], self._edges[1:]
-        log_b, _, t = self._logarithms()
+    def volume_derivatives(self, edges: Array) -> LogVolumes:
+        d, a, b = self._dim, edges[..., :-1], edges[..., 1:]
+        log_b, _, t = self._logarithms(edges)
         value = log_ball_volume(d) + d * log_b + np.log(t)
         first_b = d / (b * t)
         first_a = -d * _power_ratio(a, b, d - 1) / (b * t)

@@ -1,0 +1,107 @@
+"""What judging a run costs against computing it, from memory and from disk.
+
+Figures are seconds of `check_run` over seconds of `flow` in the same process, one thread, the least
+over repeats. From disk, the judge also reads and verifies the store.
+
+    OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/judge.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+import jkoflow as jf
+from jkoflow.check import check_run
+from jkoflow.store.format import read_run
+
+OU = jf.Entropy() + jf.QuadraticPotential(1.0)
+
+
+def anisotropic(dim: int) -> jf.Problem:
+    """Ornstein–Uhlenbeck from a Gaussian that is not round."""
+    start = jf.Gaussian(np.ones(dim), np.diag(np.geomspace(0.2, 4.0, dim)))
+    return jf.Problem(OU, start, tau=0.02, steps=200)
+
+
+def quartic(n: int) -> jf.Problem:
+    """A double well with noise, on the line; V'' ≥ −1 is claimed."""
+    V = jf.Potential(
+        lambda x: 0.25 * x[:, 0] ** 4 - 0.5 * x[:, 0] ** 2,
+        gradient=lambda x: x**3 - x,
+        hessian=lambda x: (3.0 * x**2 - 1.0)[:, :, None],
+        convexity=-1.0,
+    )
+    start = jf.Quantiles.normal(0.3, 0.5, n)
+    return jf.Problem(V + 0.5 * jf.Entropy(), start, tau=0.02, steps=200)
+
+
+def network(n: int, dim: int, tau: float, steps: int) -> jf.Problem:
+    """Weights of a tanh network on 64 random inputs, with weight decay."""
+    rng = np.random.default_rng(2)
+    x, y = rng.normal(size=(64, dim)) / np.sqrt(dim), rng.normal(size=64)
+    size = np.linalg.norm(x, axis=1)
+    risk = jf.Risk(
+        lambda theta: np.tanh(x @ theta.T), y,
+        gradient=lambda theta: (1.0 - np.tanh(x @ theta.T) ** 2)[:, :, None] * x[:, None, :],
+        slope_bounds=size, curvature_bound=0.77 * size**2,
+    )  # fmt: skip
+    start = jf.Particles(rng.normal(size=(n, dim)))
+    F = 0.5 * risk + jf.QuadraticPotential(0.1)
+    return jf.Problem(F, start, tau=tau, steps=steps)
+
+
+def problems() -> dict[str, jf.Problem]:
+    """By what is printed."""
+    return {
+        "1-D OU, n=200": jf.Problem(OU, jf.Quantiles.normal(0.0, 0.5, 200), tau=0.1, steps=300),
+        "1-D OU, n=1000": jf.Problem(OU, jf.Quantiles.normal(0.0, 0.5, 1000), tau=0.1, steps=300),
+        "1-D double well, n=1000": quartic(1000),
+        "radial OU in R^40, n=500": jf.Problem(
+            OU, jf.Radial.normal(0.5, 40, 500), tau=0.1, steps=300
+        ),
+        "Gaussian, d=1": jf.Problem(OU, jf.Gaussian(1.0, 0.25), tau=0.02, steps=300),
+        "Gaussian, d=10": anisotropic(10),
+        "Gaussian, d=40": anisotropic(40),
+        "particles n=2000, D=40": network(2000, 40, 0.5, 3),
+    }
+
+
+def least(action, repeats: int) -> float:
+    """Seconds of the fastest of several repeats."""
+    found = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        action()
+        found.append(time.perf_counter() - start)
+    return min(found)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--only", default="", help="part of the name of a problem")
+    options = parser.parse_args()
+    print(f"{'':26}{'compute':>10}{'judge':>10}{'read':>10}{'in memory':>11}{'on disk':>10}")
+    for name, problem in problems().items():
+        if options.only not in name:
+            continue
+        run = jf.flow(problem)
+        with tempfile.TemporaryDirectory() as folder:
+            jf.flow(problem, store=Path(folder) / "run")
+            repeats = options.repeats if "particles" not in name else 2
+            compute = least(lambda p=problem: jf.flow(p), repeats)
+            judge = least(lambda p=problem, r=run: check_run(p, r), repeats)
+            read = least(lambda f=folder: list(read_run(Path(f) / "run")), repeats)
+            stored = least(lambda p=problem, f=folder: check_run(p, Path(f) / "run"), repeats)
+        steps = problem.steps
+        times = "".join(f"{1e3 * t / steps:8.3f}ms" for t in (compute, judge, read))
+        print(f"{name:26}{times}{judge / compute:11.2f}{stored / compute:10.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
