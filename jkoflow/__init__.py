@@ -25,6 +25,7 @@ _NAMES = {
     "flows.observers": ["observe", "Recorder"],
     "flows.trajectory": ["Trajectory"],
     "flows.stored": ["load", "save"],
+    "flows.complete": ["complete"],
     "store.directory": ["Directory"],
     "dynamics.sgd": ["sgd"],
     "equilibrium.gibbs": ["solve_gibbs"],

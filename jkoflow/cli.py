@@ -1,4 +1,4 @@
-"""The command line: demo, run, check, report, list.
+"""The command line: demo, run, check, report, complete, list.
 
 Nothing but click is imported until a command runs, so that ``jkoflow --help`` is quick. Exit
 codes are in `Exit`; `main` is the only place where a code is decided for an error.
@@ -156,6 +156,41 @@ def report(directory: str, problem: str | None, out: str | None) -> int:
     page = _write_page(out or str(folder / "report.html"), directory, question, found)
     click.echo(f"wrote {page}: {found.verdict.name if found else 'not judged'}")
     return Exit.ACCEPTED
+
+
+@cli.command()
+@click.argument("problem", metavar="PROBLEM.py")
+@click.argument("directory", metavar="DIR")
+@click.option("--out", type=click.Path(file_okay=False), help="New folder [DIR-complete].")
+def complete(problem: str, directory: str, out: str | None) -> int:
+    """Add the witnesses that the run in DIR lacks, and keep it in a new folder.
+
+    Solves the transport problems that the judge would not solve. Nothing else is changed, and
+    nothing is judged. Exit code 2 if a step still lacks its witness.
+    """
+    import warnings
+
+    from .cli_files import existing, read_problem
+    from .flows.complete import complete as completed
+    from .flows.stored import load
+
+    question, folder = read_problem(problem), existing(directory)
+    target = out or f"{folder}-complete"
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        whole = completed(question.problem, folder, target)
+    before = [record.witness for record in load(folder)]
+    pairs = zip(before, (record.witness for record in whole), strict=True)
+    added = sum(_arrays(new) > _arrays(old) for old, new in pairs)
+    for warning in told:
+        click.echo(f"jkoflow: {warning.message}", err=True)
+    click.echo(f"{added} witnesses added to {len(before)} saved steps; wrote {target}")
+    click.echo(f"to judge: jkoflow check {problem} {target}")
+    return Exit.UNDECIDED if told else Exit.ACCEPTED
+
+
+def _arrays(witness: Any) -> int:
+    return 0 if witness is None else 1 + len(witness.arrays)
 
 
 @cli.command("list")

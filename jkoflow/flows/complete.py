@@ -1,0 +1,183 @@
+"""Witnesses for somebody's run that lacks them, so that the judge never has to solve.
+
+Nothing else of the run is changed, and nothing is judged: a wrong step stays wrong, and a witness
+that is there, right or wrong, stays as it is.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..measures.base import Array, Measure
+from ..measures.gaussian import Gaussian
+from ..measures.particles import Particles
+from ..problem import Problem
+from ..record import Witness
+from ..status import InvalidProblem, JkoflowError, Status
+from ..store.directory import Directory
+from ..store.format import StoredRun, read_run
+from ..transport.bures import optimal_map
+from ..transport.distances import distance_blocks
+from ..transport.exact import couple
+from ..transport.pairing import pairing_potentials
+from .stored import load, save
+from .trajectory import Trajectory
+
+Indices = np.ndarray[Any, np.dtype[np.intp]]
+
+
+def complete(
+    problem: Problem, run: Any, out: str | os.PathLike[str] | None = None
+) -> Trajectory:
+    """Add the transport witnesses that the steps of a run lack.
+
+    Particles above dimension one get an optimal coupling with dual potentials, by an exact linear
+    program whose answer is verified; a pairing or a coupling that came without potentials keeps
+    itself and gets them. Gaussians get the optimal map. Laws on the line need no witness.
+
+    Parameters
+    ----------
+    problem : Problem
+        The asker's question; the first step starts from its initial measure.
+    run : Trajectory, path of a stored run, Directory or StoredRun
+    out : path, optional
+        A new or empty folder in which to keep the completed run.
+
+    Returns
+    -------
+    Trajectory
+        The same run, with the same identity, numbers and measures. A warning names the steps that
+        still lack a witness, and why.
+
+    Raises
+    ------
+    StoreError
+        If there is no readable run, or ``out`` is not empty.
+    InvalidProblem
+        If ``problem`` or ``run`` is none.
+
+    Examples
+    --------
+    >>> import jkoflow as jf
+    >>> start = jf.Gaussian([0.0, 0.0], [[1.0, 0.2], [0.2, 2.0]])
+    >>> problem = jf.Problem(jf.QuadraticPotential(1.0), start, tau=0.5, steps=1)
+    >>> theirs = jf.flow(problem)
+    >>> theirs.records[0] = replace(theirs.records[0], witness=None)
+    >>> jf.check_run(problem, theirs).verdict.name
+    'UNDECIDED'
+    >>> jf.check_run(problem, complete(problem, theirs)).verdict.name
+    'ACCEPTED'
+    """
+    if not isinstance(problem, Problem):
+        raise InvalidProblem(f"problem must be a jkoflow.Problem, not {type(problem).__name__}")
+    theirs = _opened(run)
+    records, lacking = [], {}
+    before = {0: problem.initial, **{r.index: r.measure for r in theirs.records}}
+    for record in theirs.records:
+        old = before.get(record.index - 1)
+        try:
+            if old is not None:
+                record = replace(record, witness=witness(record.measure, old, record.witness))
+        except JkoflowError as error:
+            lacking[record.index] = str(error)
+        records.append(record)
+    whole = replace(theirs, records=records, last=_last(theirs, records))
+    for step, reason in lacking.items():
+        warnings.warn(f"step {step} still lacks its witness: {reason}", stacklevel=2)
+    if out is not None:
+        save(whole, out)
+    return whole
+
+
+def witness(after: Measure, before: Measure, given: Witness | None) -> Witness | None:
+    """The witness of one step: the given one, with what it lacks.
+
+    Raises
+    ------
+    TransportFailed, NotDefined
+        If there is none, or none was found.
+    """
+    if isinstance(after, Gaussian) and isinstance(before, Gaussian) and after.dim == before.dim:
+        if given is not None:
+            return given
+        return Witness("symmetric-map", {"matrix": optimal_map(after, before)})
+    if not (isinstance(after, Particles) and isinstance(before, Particles)):
+        return given
+    if after.dim != before.dim or not _lacks_potentials(given, after.dim):
+        return given
+    if given is not None and given.kind == "pairing":
+        proved = _of_pairing(after, before, given.arrays)
+        if proved is not None:
+            return proved
+    found, f, g = _coupled(after, before)
+    if given is not None:
+        return Witness(given.kind, {**given.arrays, "f": f, "g": g})
+    return Witness("coupling", {**found, "f": f, "g": g})
+
+
+def _opened(run: Any) -> Trajectory:
+    if isinstance(run, Trajectory):
+        return run
+    if not isinstance(run, (str, os.PathLike, Directory, StoredRun)):
+        raise InvalidProblem(f"run must be a Trajectory or a stored run, not {run!r:.100}")
+    path = run.path if isinstance(run, (Directory, StoredRun)) else run
+    length, trajectory = read_run(path).length, load(path)
+    if len(trajectory) < length:  # the last measures are unknown: what follows them is left out
+        trajectory.status = Status.INTERRUPTED
+    return trajectory
+
+
+def _last(run: Trajectory, records: list[Any]) -> Any:
+    """The last step's record, which may have been saved, and then has its witness now."""
+    saved = run.last is not None and records and records[-1].index == run.last.index
+    return replace(run.last, witness=records[-1].witness) if saved and run.last else run.last
+
+
+def _lacks_potentials(given: Witness | None, dim: int) -> bool:
+    if given is None:
+        return dim > 1
+    return given.kind in ("pairing", "coupling") and not {"f", "g"} <= given.arrays.keys()
+
+
+def _of_pairing(after: Particles, before: Particles, arrays: Mapping[str, Any]) -> Witness | None:
+    """A bare pairing, proved without a linear program; None where that fails."""
+    order, n = np.asarray(arrays.get("order")), len(after.weights)
+    if order.dtype.kind not in "iu" or order.shape != (n,):
+        return None
+    if n != len(before.weights) or not np.array_equal(np.sort(order), np.arange(n)):
+        return None
+    moved = after.points - before.points[order]
+    guess = np.einsum("ij,ij->i", moved, moved)
+    found = pairing_potentials(after.points, before.points[order], guess)
+    if found is None:
+        return None
+    g = np.empty(n)
+    g[order] = found.g
+    return Witness("pairing", {"order": order, "f": found.f, "g": g})
+
+
+def _coupled(after: Particles, before: Particles) -> tuple[dict[str, Any], Array, Array]:
+    """An optimal coupling of the points with mass, and potentials of all points."""
+    x, y = after.points, before.points
+    rows, columns = np.flatnonzero(after.weights), np.flatnonzero(before.weights)
+    best = couple(x[rows], y[columns], after.weights[rows], before.weights[columns])
+    f, g = np.zeros(len(x)), np.zeros(len(y))
+    f[rows], g[columns] = best.f, best.g
+    dead_y, dead_x = np.flatnonzero(before.weights == 0), np.flatnonzero(after.weights == 0)
+    if len(dead_y):
+        g[dead_y] = _transform(y[dead_y], x[rows], f[rows])
+    if len(dead_x):
+        f[dead_x] = _transform(x[dead_x], y, g)
+    entries = {"rows": rows[best.rows], "columns": columns[best.columns], "values": best.values}
+    return entries, f, g
+
+
+def _transform(x: Array, y: Array, g: Array) -> Array:
+    """min_j |x_i − y_j|² − g_j, shape (n,)."""
+    return np.concatenate([(block - g).min(axis=1) for _, block in distance_blocks(x, y)])
