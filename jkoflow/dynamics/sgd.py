@@ -17,7 +17,7 @@ from ..networks.units import Unit
 from ..status import InvalidMeasure, InvalidProblem, Status, StepFailed
 from .sgd_data import Stream
 from .sgd_engines import Engine, choose_engine
-from .sgd_loop import Force, run_steps
+from .sgd_loop import Broken, Force, run_steps
 from .sgd_record import Recorder, Recording, as_recording
 from .sgd_schedule import Schedule, StepSizes, jko_time
 
@@ -135,6 +135,9 @@ def sgd(
     StepFailed
         If θ becomes infinite or NaN; its ``trajectory`` is the run up to the last finite θ.
 
+    An error of the population, of a unit of one's own or of a statistic has in its attribute
+    ``trajectory`` the run up to there.
+
     Notes
     -----
     Mei, Montanari, Nguyen, A mean field view of the landscape of two-layer neural networks (2018).
@@ -165,12 +168,19 @@ def sgd(
     stream = Stream(population, sizes, batch, theta.shape[1], steps, data_rng, theta.dtype)
     recorder = Recorder(as_recording(record), sizes.epsilon, steps)
     engine = _checked_engine(unit, population, theta, batch, threads)
-    done, status = run_steps(engine, stream, force, noise_rng, recorder, steps, progress)
+    broken: BaseException | None = None
+    try:
+        done, status = run_steps(engine, stream, force, noise_rng, recorder, steps, progress)
+    except Broken as error:
+        done, status, broken = error.done, Status.INTERRUPTED, error.__cause__
     run = SGDRun(
         engine.theta, done, sizes.epsilon, xi,
         np.asarray(sizes.epsilon * recorder.due[: recorder.count], dtype=float),
         recorder.statistics(), recorder.snapshots, status,
     )  # fmt: skip
+    if broken is not None:
+        broken.trajectory = run  # type: ignore[attr-defined]
+        raise broken
     if throw and not status.ok and status is not Status.INTERRUPTED:
         raise StepFailed(
             f"SGD diverged after step {done} of {steps} ({status}): take a smaller epsilon "

@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike
 
 from ..measures.base import Array
 from ..networks.populations import Population
-from ..status import InvalidProblem
+from ..status import InvalidProblem, JkoflowError
 from .sgd_schedule import StepSizes
 
 _NUMBERS = 2**17
@@ -71,13 +71,25 @@ class Stream:
     def _draw(self) -> None:
         n = self._chunk * self.batch
         more: dict[str, Any] = {"dtype": self._dtype} if self._takes_dtype else {}
-        x, y = self._population.sample(n, self._rng, **more)
+        x, y = self._sampled(n, more)
         s = self._sizes.between(self._drawn, self._drawn + self._chunk)
         self._piece = Piece(*self._checked(x, y, n), s)
         self._drawn += self._chunk
 
+    def _sampled(self, n: int, more: dict[str, Any]) -> tuple[Any, Any]:
+        """What the population gives, as two arrays of anything."""
+        name = f"{type(self._population).__name__}.sample({n}, rng)"
+        try:
+            x, y = self._population.sample(n, self._rng, **more)
+            return np.asarray(x), np.asarray(y)
+        except JkoflowError:
+            raise
+        except Exception as error:  # a user's population may raise anything
+            raise InvalidProblem(
+                f"{name} must give x (n, d) and y (n,), but {type(error).__name__}: {error}"
+            ) from error
+
     def _checked(self, x: Any, y: Any, n: int) -> tuple[Array, Array]:
-        x, y = np.asarray(x), np.asarray(y)
         name = type(self._population).__name__
         if x.ndim != 2 or len(x) != n or y.shape != (n,):
             raise InvalidProblem(
@@ -89,6 +101,8 @@ class Stream:
         self._width = x.shape[1]
         if np.iscomplexobj(x) or np.iscomplexobj(y):
             raise InvalidProblem(f"{name}.sample gave complex data")
+        if x.dtype.kind not in "biuf" or y.dtype.kind not in "biuf":
+            raise InvalidProblem(f"{name}.sample gave no numbers, but {x.dtype} and {y.dtype}")
         x = np.ascontiguousarray(x, dtype=self._dtype)
         y = np.ascontiguousarray(y, dtype=self._dtype)
         if not (np.isfinite(x).all() and np.isfinite(y).all()):

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple, Protocol
 import numba
 import numpy as np
 
+from ..functionals.answers import read_only, said
 from ..measures.base import Array
 from ..networks.units import Unit, with_ones
-from ..status import InvalidProblem
+from ..status import InvalidProblem, JkoflowError
 from . import sgd_kernels as kernels
 from .sgd_data import Piece
 from .sgd_layout import Formula, aligned_zeros, compiled_formula, pack, unpack
@@ -226,9 +227,9 @@ class AnyUnit:
         for m, s in enumerate(piece.s):
             rows = slice(m * self.batch, (m + 1) * self.batch)
             x, y, theta = piece.x[rows], piece.y[rows], self._theta
-            outputs = _shaped(self.unit, "value", self.unit.value(theta, x), (len(x), len(theta)))
+            outputs = _asked(self.unit, "value", (len(x), len(theta)), theta, x)
             c = ((2 * s / self.batch) * (y - outputs.mean(axis=1))).astype(theta.dtype)
-            change = _shaped(self.unit, "vjp", self.unit.vjp(theta, x, c), theta.shape)
+            change = _asked(self.unit, "vjp", theta.shape, theta, x, c)
             change = change - forcing.decay[m] * theta
             if len(forcing.noise):
                 change += forcing.amplitude[m] * forcing.noise[m].T
@@ -241,8 +242,14 @@ def _finite(array: Array) -> bool:
         return bool(np.isfinite(array.sum()))
 
 
-def _shaped(unit: Unit, method: str, value: Any, shape: tuple[int, ...]) -> Array:
-    array = np.asarray(value)
+def _asked(unit: Unit, method: str, shape: tuple[int, ...], *arguments: Array) -> Array:
+    """unit.method(*arguments), which may be anyone's: its answer checked, its input read-only."""
+    try:
+        array = np.asarray(getattr(unit, method)(*[read_only(a) for a in arguments]))
+    except JkoflowError:
+        raise
+    except Exception as error:
+        raise InvalidProblem(said(f"{type(unit).__name__}.{method}", error)) from error
     if array.shape != shape or array.dtype.kind not in "fiu":
         raise InvalidProblem(
             f"{type(unit).__name__}.{method} must give real numbers of shape {shape}, but gave "

@@ -20,6 +20,14 @@ from .sgd_record import Recorder
 from .sgd_schedule import NOISE
 
 
+class Broken(Exception):
+    """The loop ended by an error, its cause, after so many steps."""
+
+    def __init__(self, done: int) -> None:
+        super().__init__(done)
+        self.done = done
+
+
 class Force:
     """Regularisation and noise."""
 
@@ -73,7 +81,11 @@ def run_steps(
                     break
                 target = min(recorder.next_due(steps), steps, done + most)
                 piece, before = stream.take(target - done), engine.save()
-                force.run(engine, piece, rng)
+                try:
+                    force.run(engine, piece, rng)
+                except InvalidProblem:  # of a user's unit
+                    engine.restore(before)
+                    raise
                 if not engine.finite():
                     engine.restore(before)
                     return done, Status.NON_FINITE
@@ -81,6 +93,8 @@ def run_steps(
                 bar(len(piece.s))
         except KeyboardInterrupt:
             return done, Status.INTERRUPTED
+        except Exception as error:
+            raise Broken(done) from error
     return done, Status.COMPLETE if done >= steps else Status.INTERRUPTED
 
 

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..functionals.answers import said
 from ..functionals.base import Functional
 from ..measures.base import Array, finite_array
 from ..measures.particles import Particles
 from ..networks.units import Unit
-from ..status import InvalidProblem
+from ..status import InvalidProblem, JkoflowError
 
 Statistic = Callable[[Array], ArrayLike] | Functional
 
@@ -135,8 +136,14 @@ class Recorder:
 
     def _evaluate(self, name: str, statistic: Statistic, mu: Particles) -> Array:
         value: Any
-        value = statistic.value(mu) if isinstance(statistic, Functional) else statistic(mu.points)
-        array = np.array(value)
+        try:
+            given = isinstance(statistic, Functional)
+            value = statistic.value(mu) if given else statistic(mu.points)  # type: ignore[operator, union-attr]
+            array = np.array(value)
+        except JkoflowError:
+            raise
+        except Exception as error:  # a user's statistic may raise anything
+            raise InvalidProblem(said(f"statistic {name!r}", error)) from error
         if array.dtype.kind not in "biuf":
             raise InvalidProblem(f"statistic {name!r} must give real numbers, not {value!r}")
         earlier = self.values[name]

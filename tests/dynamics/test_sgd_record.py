@@ -66,7 +66,7 @@ def test_statistics_may_not_change_the_particles():
         theta[0] = 0
         return 0.0
 
-    with pytest.raises(ValueError, match="read-only"):
+    with pytest.raises(InvalidProblem, match="changes its input"):
         run(Recording([0.0], {"spoil": spoil}))
 
 
