@@ -10,22 +10,26 @@ from __future__ import annotations
 import hashlib
 import io
 import math
+import os
 import re
 import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..status import StoreError
-from .files import read_whole
+from .files import opened
 from .text import Altered
 
 LIMIT = 2**30
 """Largest archive that is read unless a caller says otherwise, in bytes."""
+
+LARGE = 2**25
+"""From this size on, the checksum is computed before the file is taken into memory, in bytes."""
 
 DIRECTORY_LIMIT = 2**20
 """Largest directory of a zip, in bytes: some thousand members, where a run has a dozen."""
@@ -129,8 +133,26 @@ def _members(archive: zipfile.ZipFile, size: int, where: str) -> dict[str, NDArr
 
 
 def read_archive(path: Path, limit: int = LIMIT) -> dict[str, NDArray[Any]]:
-    """The arrays of an archive on disk."""
-    return unpack(read_whole(path, limit), str(path))
+    """The arrays of an archive on disk; a large one is read once its checksum is known to fit."""
+    with opened(path, limit) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > LARGE:
+            _check_sum(file, size, str(path))
+        return unpack(file.read(size), str(path))
+
+
+def _check_sum(file: BinaryIO, size: int, where: str) -> None:
+    """The checksum in little memory: a file with holes may announce more than there is."""
+    total, left = hashlib.sha256(), size - _HASH
+    while left > 0:
+        chunk = file.read(min(left, 2**20))
+        if not chunk:
+            break
+        total.update(chunk)
+        left -= len(chunk)
+    if total.hexdigest().encode() != file.read(_HASH):
+        raise Altered(f"{where} does not end in its checksum: it was changed, or cut off")
+    file.seek(0)
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> NDArray[Any]:

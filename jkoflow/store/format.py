@@ -187,7 +187,7 @@ def read_run(path: str | os.PathLike[str], *, limit: int = LIMIT) -> StoredRun:
         try:
             read_archive(file, limit)
         except StoreError:
-            if file.exists():  # else a run that is going on has just replaced it
+            if os.path.lexists(file):  # else a run that is going on has just replaced it
                 raise
     return run
 
