@@ -28,11 +28,14 @@ def answer_of(
         complex numbers.
     """
     try:
-        answer = np.asarray(function(*[read_only(a) for a in arguments]))
+        given = function(*[read_only(a) for a in arguments])
+        answer = np.asarray(given)
     except JkoflowError:
         raise
     except Exception as error:
         raise InvalidFunctional(said(name, error)) from error
+    if given is None:
+        raise InvalidFunctional(f"{name} returned None: does it lack a return statement?")
     if np.iscomplexobj(answer):
         raise InvalidFunctional(f"{name} must be real, but answered with complex numbers")
     if answer.shape != shape:

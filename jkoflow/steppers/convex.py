@@ -121,6 +121,8 @@ class ConvexProgram(Stepper):
     def _particle_step(self, F: Functional, mu: Particles, tau: float) -> StepOutput:
         from ..transport.exact import couple
 
+        if F.internal.terms:
+            raise NotDefined(f"{F.internal!r} needs a density: use Quantiles instead of Particles")
         centres = mu.points
         for pairing in range(1, self.max_pairings + 1):
             x, status, stats = self._minimise(F, mu, centres, tau)
