@@ -64,5 +64,6 @@ def existing(path: str) -> Path:
     """The folder of a run, which must be there."""
     folder = Path(path)
     if not folder.is_dir():
-        raise StoreError(f"{path} is not there: name the folder that `jkoflow run --store` wrote")
+        found = "is no folder" if folder.exists() else "is not there"
+        raise StoreError(f"{path} {found}: name the folder that `jkoflow run --store` wrote")
     return folder

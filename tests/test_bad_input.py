@@ -34,7 +34,6 @@ from jkoflow.status import (
 )
 
 nan, inf = math.nan, math.inf
-EMPTY = np.zeros((0, 2))
 JUNK = {
     "NaN": [nan, 1.0], "infinity": [0.0, inf], "complex": [1j, 2.0], "words": ["a", "b"],
     "numerals": ["1", "2"], "a word": "abc", "nothing": None, "empty": [],
@@ -77,7 +76,7 @@ ARRAYS = {
     "first variation": lambda a: V.first_variation(P2, a),
     "first variation of the entropy": lambda a: H.first_variation(G2, a),
     "MMD target": lambda a: jf.MMD(a, net.relu),
-    "Interaction": lambda a: V.value(a),
+    "value at": V.value,
     "gradient at": V.gradient,
     "entropy at": H.value,
     "entropy's gradient at": H.gradient,
@@ -106,17 +105,12 @@ ARRAYS = {
     "samples": lambda a: conv.quantised_samples(a, 3),
     "wasserstein": lambda a: jf.transport.wasserstein(a, Q),
 }
-WELCOME = {  # what looks like junk and is not
-    ("Particles", "a number"): False,
-    ("tau", "a number"): False,
-    ("MMD target", "NaN"): False,
-}
 
 
 @pytest.mark.parametrize("junk", JUNK)
 @pytest.mark.parametrize("where", ARRAYS)
 def test_junk_in_place_of_an_array(where, junk):
-    if (where, junk) == ("ppf levels", "empty") or (where, junk) == ("ppf levels", "three axes"):
+    if where == "ppf levels" and junk in ("empty", "three axes"):
         return  # no levels, no answers; any shape of levels in [0, 1]
     with pytest.raises(JkoflowError) as caught:
         ARRAYS[where](JUNK[junk])
