@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ..arguments import is_real
-from ..measures.base import Array
-from ..status import InvalidFunctional, JkoflowError
+from ..measures.base import Array, Measure, finite_array
+from ..status import InvalidFunctional, InvalidMeasure, JkoflowError
 
 
 def answer_of(
@@ -85,3 +86,24 @@ def require_functions(**functions: Any) -> None:
     for name, function in functions.items():
         if function is not None and not callable(function):
             raise InvalidFunctional(f"{name} must be a function or None, not {function!r:.100}")
+
+
+@cache
+def of_the_library(kind: type) -> bool:
+    """Whether a class of functionals is the library's own, whose answers need no checks."""
+    return kind.__module__.startswith(__name__.partition(".")[0] + ".")
+
+
+def points_at(mu: Measure, at: ArrayLike) -> Array:
+    """``at`` as an array (m, d) of points of the measure's space; a vector is (m, 1)."""
+    try:
+        a = finite_array(at, "the points of first_variation")
+    except InvalidMeasure as error:
+        raise InvalidFunctional(str(error)) from error
+    if a.ndim == 1 and mu.points.shape[1] == 1:
+        a = a[:, None]
+    if a.ndim != 2 or a.shape[1] != mu.points.shape[1]:
+        raise InvalidFunctional(
+            f"first_variation needs points of shape (m, {mu.points.shape[1]}), not {a.shape}"
+        )
+    return a

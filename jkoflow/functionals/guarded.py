@@ -9,17 +9,14 @@ import numpy as np
 
 from ..measures.base import Array, Measure
 from ..status import InvalidFunctional, JkoflowError
-from .answers import answer_of, read_only, said
+from .answers import answer_of, of_the_library, read_only, said
 from .base import Expansion, Smooth
 from .curvature import Curvature
-
-_OWN = __name__.partition(".")[0] + "."
 
 
 def guarded(functional: Smooth) -> Smooth:
     """The functional itself if the library defines it; else one that checks what it answers."""
-    own = type(functional).__module__.startswith(_OWN)
-    return functional if own else Guarded(functional)
+    return functional if of_the_library(type(functional)) else Guarded(functional)
 
 
 class Guarded(Smooth):

@@ -18,7 +18,8 @@ from ..measures.base import Array, Measure, a_measure
 from ..measures.cells import Cells
 from ..measures.gaussian import Gaussian
 from ..status import InvalidFunctional, NotDefined
-from .base import Functional, points_at
+from .answers import points_at
+from .base import Functional
 
 
 class EdgeExpansion(NamedTuple):
@@ -44,7 +45,7 @@ class Internal(Functional):
         """Closed form on a Gaussian."""
 
     def value(self, mu: Measure) -> float:
-        a_measure(mu, f"what {type(self).__name__} is evaluated at")
+        a_measure(mu)
         if isinstance(mu, Gaussian):
             return self.value_on_gaussian(mu)
         cells = self._cells(mu)
@@ -52,7 +53,7 @@ class Internal(Functional):
             return float(cells.mass @ self.energy_per_mass(cells.log_density())[0])
 
     def first_variation(self, mu: Measure, at: ArrayLike) -> Array:
-        a_measure(mu, f"what {type(self).__name__} is evaluated at")
+        a_measure(mu)
         x = points_at(mu, at)
         if not isinstance(mu, Gaussian):
             self._cells(mu)
@@ -60,7 +61,7 @@ class Internal(Functional):
         return e + de
 
     def gradient(self, mu: Measure) -> Array:
-        a_measure(mu, f"what {type(self).__name__} is evaluated at")
+        a_measure(mu)
         if isinstance(mu, Gaussian):
             _, de, dde = self.energy_per_mass(mu.log_density(mu.points))
             return np.reshape(de + dde, (-1, 1)) * mu.score(mu.points)

@@ -116,7 +116,7 @@ def finite_array(
     return array
 
 
-def a_measure(value: object, name: str) -> Measure:
+def a_measure(value: object, name: str = "what a functional is evaluated at") -> Measure:
     """``value`` itself, if it is a measure.
 
     Raises
