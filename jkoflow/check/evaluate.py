@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..functionals.base import Functional, Smooth
+from ..functionals.base import Functional
 from ..measures.base import Array, Measure
 from ..status import InvalidFunctional, InvalidMeasure
 from . import policy
@@ -17,7 +17,8 @@ class Evaluated:
     """F(μ) ± margin and ∇δF ± blur (in L²(ρ)); ``size`` is the norm of the gradient's parts
     before they cancel. ``exact`` is False where a Gaussian's internal energy is not that of its
     cubature, so that value and gradient agree only approximately. ``unit`` is a length that is
-    known to matter, where the measure itself may be too small to show one."""
+    known to matter, where the measure itself may be too small to show one. ``scale`` is the sum of
+    the absolute values that the energy is made of."""
 
     measure: Measure
     energy: float
@@ -27,6 +28,7 @@ class Evaluated:
     size: float
     exact: bool = True
     unit: float = 0.0
+    scale: float = 0.0
 
 
 def norm(v: Array, w: Array) -> float:
@@ -85,11 +87,18 @@ def evaluate(F: Functional, mu: Measure) -> Evaluated:
             blur, shift = np.full_like(parts[0], np.inf), np.inf
     margin = policy.ROUNDING * policy.EPS * scale + 4.0 * shift
     size = sum(norm(p, w) for p in parts)
-    named = {f.spec().get("name") for _, f in F.internal.terms}
-    exact = mu.kind != "gaussian" or named <= {"Entropy"}
-    return Evaluated(mu, energy, margin, np.asarray(sum(parts)), 8.0 * norm(blur, w), size, exact)
+    gradient, blur_size = np.asarray(sum(parts)), 8.0 * norm(blur, w)
+    return Evaluated(
+        mu, energy, margin, gradient, blur_size, size, consistent(F, mu), scale=scale
+    )
 
 
-def smooth_part(F: Functional, mu: Measure) -> Smooth | None:
-    """The part that sees weighted points, as it acts on measures of this kind."""
-    return F.smooth.on(mu) if F.smooth.terms else None
+def consistent(F: Functional, mu: Measure) -> bool:
+    """Whether value and gradient belong together exactly: not so for most internal energies of
+    Gaussians, where the value is in closed form and the gradient taken by cubature."""
+    return mu.kind != "gaussian" or {name_of(f) for _, f in F.internal.terms} <= {"Entropy"}
+
+
+def name_of(f: Functional) -> str:
+    """What a simple functional calls itself."""
+    return str(f.spec().get("name"))

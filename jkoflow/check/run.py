@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..functionals.identity import spec_digest
+from ..measures.base import Array
 from ..problem import Problem
-from ..status import MissingStructure, Status
+from ..status import Status
 from ..store.format import Altered, Impossible, read_run
 from . import policy
-from .evaluate import Evaluated, evaluate
-from .functional import attack, breadth
-from .step import blind_square, judged, membership
+from .convex import Dissipation, Reference, against, modulus, slope_decay
+from .evaluate import evaluate
+from .functional import attack, breadth, guarded
+from .many import Noise, Stack, alike
+from .step import Steps, evaluated, judged, membership, steps_of, worst
 from .verdict import Finding, Report, Verdict, at_most, rejected, undecided
 
 
@@ -76,17 +80,13 @@ def _findings(problem: Problem, run: Any, walk: Walk) -> Iterator[Finding]:
     yield identity(problem, run)
     try:
         yield from walk.start(float(run.initial_energy))
-        for step in _steps(run):
-            for finding in walk.step(*step):
-                yield finding.at(f"step {walk.count}")
+        for block in blocks(_steps(run)):
+            yield from walk.take(block)
     except (Altered, Impossible) as error:
         yield rejected("record", str(error))
     yield completeness(problem, run.status, walk.count)
     yield from walk.totals()
-    for where, here in (("initial", walk.first), ("last", walk.last)):
-        if here is not None and walk.first is not None:
-            here = replace(here, unit=breadth(walk.first))
-            yield from (f.at(f"{where} measure") for f in attack(problem.functional, here, 0))
+    yield from walk.attacks()
 
 
 def identity(problem: Problem, run: Any) -> Finding:
@@ -97,19 +97,29 @@ def identity(problem: Problem, run: Any) -> Finding:
     return at_most("identity", float(len(different)), 0.0, (), reason)
 
 
-Step = tuple[int, Any, float, float]
+class Step(NamedTuple):
+    """A step's number, its record (None if not saved), and the run's own time and energy."""
+
+    index: int
+    record: Any
+    time: float
+    energy: float
+
+    @property
+    def measure(self) -> Any:
+        """The measure after the step, or None."""
+        return None if self.record is None else self.record.measure
 
 
 def _steps(run: Any) -> Iterator[Step]:
-    """Step number, record (with measure None if not saved), and the run's own time and energy."""
     if hasattr(run, "head"):
-        yield from ((s.index, s, s.time, s.energy) for s in run)
+        yield from (Step(s.index, s, s.time, s.energy) for s in run)
         return
     records = list(run.records)
     place = 0
     for k, (time, energy) in enumerate(zip(run.times[1:], run.energies[1:], strict=True), 1):
         saved = place < len(records) and records[place].index == k
-        yield k, records[place] if saved else None, float(time), float(energy)
+        yield Step(k, records[place] if saved else None, float(time), float(energy))
         place += saved
     if place < len(records):
         raise Impossible(f"record {place + 1} is that of step {records[place].index}, which is out "
@@ -127,95 +137,213 @@ def completeness(problem: Problem, status: Status, count: int) -> Finding:
     return at_most(claim, 0.0, 0.0)
 
 
+_AGAIN = 128  # steps after which rounding errors are measured again
+_BLOCK = 2**16  # numbers of a block's positions: arrays of half a megabyte
+
+
+def blocks(steps: Iterable[Step]) -> Iterator[list[Step]]:
+    """Consecutive steps whose measures can stand in one stack; one without a measure is alone."""
+    block: list[Step] = []
+    size = 0
+    try:
+        for step in steps:
+            mu = step.measure
+            if block and (mu is None or size > _BLOCK or not alike(block[0].measure, mu)):
+                yield block
+                block, size = [], 0
+            block.append(step)
+            if mu is None:
+                yield block
+                block = []
+            else:
+                size += mu.points.size
+    except (Altered, Impossible):
+        if block:
+            yield block
+        raise
+    if block:
+        yield block
+
+
 @dataclass
 class Walk:
-    """Judges the steps in order; knows the last measure only."""
+    """Judges the steps in order; knows the last measure and two others to compare with."""
 
     problem: Problem
     count: int = 0
-    first: Evaluated | None = None
-    last: Evaluated | None = None
+    first: Reference | None = None
+    last: Reference | None = None
+    other: Reference | None = None
     energy: float = math.nan
+    noise: Noise | None = None
+    due: int = 0
     dissipated: float = 0.0
     margin: float = 0.0
-    whole: bool = True
+    dissipation: Dissipation = field(default_factory=Dissipation)
 
     def start(self, energy: float) -> Iterator[Finding]:
         """The initial measure is the asker's; the run's energy there must be F's."""
-        found = self._evaluated(self.problem.initial)
+        found = evaluated(self.problem.functional, [self.problem.initial])
+        self.energy = energy
         if isinstance(found, Finding):
             yield found
             return
-        self.first = self.last = found
-        self.energy = energy
-        yield stored("stored energy", energy, found.energy, found.margin).at("step 0")
+        self.first = self.last = Reference(self.problem.initial, found.rows)
+        said = stored("stored energy", np.array([energy]), found.rows.energy, found.rows.margin)
+        yield said.at("step 0")
 
-    def step(self, index: int, record: Any, time: float, energy: float) -> Iterator[Finding]:
-        """The findings of the next step."""
-        self.count += 1
-        if self.count > self.problem.steps:
-            return
-        tau, t = self.problem.taus[self.count - 1], self.problem.times[self.count]
-        yield stored("time", time, float(t), policy.EPS * self.count * float(t))
-        slack = policy.STORED * abs(energy) + (self.last.margin if self.last else 0.0)
-        yield at_most("monotone energy", energy - self.energy, slack, (), "the energy rises")
-        self.energy = energy
-        if record is None or record.measure is None:
-            self.last, self.whole = None, False
-            yield undecided("evidence", "the step's measure was not saved")
-            return
-        said = (record.index, record.tau, record.time, record.energy)
-        if said != (index, tau, time, energy):
-            yield rejected("record", f"says (step, τ, time, energy) = {said}, which is not so")
-        yield from self._judged(record, float(tau), energy)
+    def take(self, block: list[Step]) -> Iterator[Finding]:
+        """The findings of the next steps: all at once if all is well, else one by one.
 
-    def _judged(self, record: Any, tau: float, energy: float) -> Iterator[Finding]:
-        old, self.last = self.last, None
-        before = self.problem.initial if old is None else old.measure
-        member = membership(before, record.measure, tau)
+        Rounding is measured at steps 1, 2, 4, …, then every 128 steps, and wherever it matters.
+        """
+        if len(block) > 1 or (self.noise is not None and self.count + 1 < self.due):
+            memory = replace(self, dissipation=replace(self.dissipation))
+            found = list(self._judged(block, fresh=False))
+            if found and all(f.verdict is Verdict.ACCEPTED for f in found):
+                yield from found
+                return
+            vars(self).update(vars(memory))
+        for step in block:
+            yield from self._judged([step], fresh=True)
+
+    def _judged(self, block: list[Step], fresh: bool) -> Iterator[Finding]:
+        start, problem = self.count + 1, self.problem
+        self.count += len(block)
+        if self.count > problem.steps:
+            return
+        taus = np.asarray(problem.taus[start - 1 : self.count], dtype=float)
+        yield from self._said(block, start, taus)
+        measures, old = [step.measure for step in block], self.last
+        self.last = None
+        if measures[0] is None:
+            yield undecided("evidence", "the step's measure was not saved", f"step {start}")
+            return
+        before = problem.initial if old is None else old.measure
+        member = membership(before, measures[0], float(taus[0])).at(f"step {start}")
         yield member
         if member.verdict is not Verdict.ACCEPTED:
-            self.whole = False
             return
-        new = self._evaluated(record.measure)
+        if len(block) > 1 and (old is None or not alike(before, measures[0])):
+            yield undecided("evidence", "these steps are to be looked at one by one")
+            return
+        new = self._evaluated(measures, fresh)
         if isinstance(new, Finding):
-            yield new
+            yield new.at(f"step {start}")
             return
-        self.last = new
-        yield stored("stored energy", energy, new.energy, new.margin)
+        if not sound(new):
+            yield rejected("membership", "edges are not sorted, or not finite", f"step {start}")
+            return
+        self.last = Reference(measures[-1], new.rows.last())
+        energies = np.array([step.energy for step in block])
+        yield stored("stored energy", energies, new.rows.energy, new.rows.margin, start)
         if old is None:
-            yield undecided("evidence", "the measure before the step was not saved")
+            yield undecided("evidence", "the measure before was not saved", f"step {start}")
             return
-        for item in judged(self.problem.functional, old, new, tau, record.witness):
-            if isinstance(item, Finding):
-                yield item
-                continue
-            blind = blind_square(new, old, item.squared)
-            self.dissipated += item.squared / (2.0 * tau)
-            self.margin += old.margin + blind / (2.0 * tau)
-            if not math.isnan(record.distance_squared):  # NaN: the run does not say
-                yield stored("stored distance", record.distance_squared, item.squared, blind)
+        witnesses = [step.record.witness for step in block]
+        steps = steps_of(
+            problem.functional, [before, *measures[:-1]], old.rows.before(new.rows), new, taus,
+            witnesses, start,
+        )  # fmt: skip
+        if isinstance(steps, Finding):
+            yield steps
+            return
+        yield from judged(steps)
+        yield from self._consequences(steps)
+        self.dissipated += float((steps.transport.squared / (2.0 * taus)).sum())
+        self.margin += float((steps.old.margin + steps.blind_square / (2.0 * taus)).sum())
+        said = np.array([float(step.record.distance_squared) for step in block])
+        known = ~np.isnan(said)  # NaN: the run does not say
+        if known.any():
+            true = np.where(known, steps.transport.squared, 0.0)
+            said = np.where(known, said, 0.0)
+            yield stored("stored distance", said, true, steps.blind_square, start)
+
+    def _said(self, block: list[Step], start: int, taus: Array) -> Iterator[Finding]:
+        """What the run says of its steps without their measures."""
+        times = np.asarray(self.problem.times[start : self.count + 1], dtype=float)
+        slack = policy.EPS * self.count * times
+        yield stored("time", np.array([step.time for step in block]), times, slack, start)
+        energies = np.array([self.energy, *(step.energy for step in block)])
+        self.energy = float(energies[-1])
+        rise = energies[1:] - energies[:-1]
+        room = policy.STORED * np.abs(energies[1:])
+        room += float(self.last.rows.margin[0]) if self.last else 0.0
+        yield worst(start, "monotone energy", rise, room, (), "the energy rises")
+        for step, tau in zip(block, taus, strict=True):
+            if step.measure is not None:
+                r = step.record
+                said = (r.index, r.tau, r.time, r.energy)
+                if said != (step.index, tau, step.time, step.energy):
+                    reason = f"says (step, τ, time, energy) = {said}, which is not so"
+                    yield rejected("record", reason, f"step {step.index}")
+
+    def _evaluated(self, measures: list[Any], fresh: bool) -> Stack | Finding:
+        """F there; the rounding errors last measured serve for a while."""
+        F, due = self.problem.functional, self.count >= self.due
+        if fresh or due or self.noise is None:
+            noise = guarded("evaluation", partial(Noise.at, F, measures[-1]))
+            if isinstance(noise, Finding):
+                return noise
+            self.noise = noise
+        new = evaluated(F, measures, self.noise)
+        if due and isinstance(new, Stack):
+            self.other = Reference(measures[-1], new.rows.last())
+            self.due = min(2 * self.count, self.count + _AGAIN)
+        return new
+
+    def _consequences(self, steps: Steps) -> Iterator[Finding]:
+        """What λ-convexity implies besides, where F claims it everywhere."""
+        mu = steps.new.measures[0]
+        lam = modulus(steps.F, mu)
+        if lam is None or steps.walls:
+            return
+        self.dissipation.add(steps, lam)
+        yield slope_decay(steps, lam)
+        for other in (self.first, self.other):
+            if hasattr(mu, "edges") and other is not None and alike(other.measure, mu):
+                yield from against(steps, lam, other)
 
     def totals(self) -> Iterator[Finding]:
-        """Σ W2²/(2τ) ≤ F_0 − F_K over the steps that could be judged."""
+        """Σ W2²/(2τ) ≤ F_0 − F_K over the steps that could be judged, and the two halves."""
         if self.first is None or self.last is None or self.count == 0:
             return
-        spent = self.first.energy - self.last.energy
-        bound = self.margin + self.last.margin
+        spent = float(self.first.rows.energy[0] - self.last.rows.energy[0])
+        bound = self.margin + float(self.last.rows.margin[0])
         reason = "the steps together cost more than the energy they lose"
         yield at_most("total dissipation", self.dissipated - spent, bound, (), reason)
+        if self.dissipation.count == self.count:
+            yield from self.dissipation.findings(spent)
 
-    def _evaluated(self, mu: Any) -> Evaluated | Finding:
-        try:
-            return evaluate(self.problem.functional, mu)
-        except MissingStructure as error:
-            return undecided("evaluation", str(error))
-        except Exception as error:  # a user's functional may raise anything
-            return rejected("evaluation", f"{type(error).__name__}: {error}")
+    def attacks(self) -> Iterator[Finding]:
+        """F against its own derivatives and claims, at both ends of the run."""
+        F = self.problem.functional
+        for where, at in (("initial measure", self.first), ("last measure", self.last)):
+            if self.first is None or at is None:
+                continue
+            here = guarded("evaluation", partial(evaluate, F, at.measure))
+            if isinstance(here, Finding):
+                yield here.at(where)
+                continue
+            unit = breadth(evaluate(F, self.first.measure))
+            yield from (f.at(where) for f in attack(F, replace(here, unit=unit), 0))
 
 
-def stored(claim: str, said: float, true: float, margin: float) -> Finding:
-    """A number of the record against the same number recomputed."""
-    bound = policy.STORED * abs(true) + margin
-    reason = f"the run says {said!r}, but it is {true!r}"
-    return at_most(claim, abs(said - true) if np.isfinite(said) else math.nan, bound, (), reason)
+def sound(new: Stack) -> bool:
+    """Whether all positions are finite, sorted where they are edges, and no radius is negative."""
+    mu, x = new.measures[0], new.x[..., 0]
+    if not np.isfinite(new.x).all():
+        return False
+    if hasattr(mu, "edges") and (x[:, 1:] < x[:, :-1]).any():
+        return False
+    return mu.kind != "radial" or bool((x[:, 0] >= 0.0).all())
+
+
+def stored(claim: str, said: Array, true: Array, margin: Array, start: int = 0) -> Finding:
+    """Numbers of the record against the same numbers recomputed."""
+    off = np.where(np.isfinite(said), np.abs(said - true), np.nan)
+    bound = policy.STORED * np.abs(true) + margin
+    return worst(
+        start, claim, off, bound, (),
+        lambda k: f"the run says {float(said[k])!r}, but it is {float(true[k])!r}",
+    )  # fmt: skip

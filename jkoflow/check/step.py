@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ..functionals.base import Functional
 from ..measures.base import Array, Measure
-from ..measures.cubature import normal_cubature
 from ..record import Witness
 from ..status import MissingStructure
 from . import policy
-from .evaluate import Evaluated, evaluate, norm
-from .transport import Transport, certify
+from .evaluate import consistent, name_of, norm
+from .many import Measures, Noise, Rows, Stack, lengths, norms, positions, stack
+from .transport import Carried, certify_all
 from .verdict import Finding, Report, Verdict, at_most, rejected, undecided
 
 CLAIMED = "F is λ-convex along generalised geodesics, as it claims (check_functional attacks it)"
@@ -64,40 +65,16 @@ def check_step(
     >>> step(1.0).verdict.name, step(1.001).verdict.name
     ('ACCEPTED', 'REJECTED')
     """
-    return Report(f"one step of {F!r}", tuple(step_findings(F, before, after, tau, witness)))
-
-
-def step_findings(
-    F: Functional, before: Measure, after: Measure, tau: float, witness: Witness | None
-) -> list[Finding]:
-    """The findings of `check_step`."""
-    found = [membership(before, after, tau)]
-    if found[0].verdict is not Verdict.ACCEPTED:
-        return found
-    try:
-        old, new = evaluate(F, before), evaluate(F, after)
-    except MissingStructure as error:
-        return [*found, undecided("evaluation", str(error))]
-    except Exception as error:  # a user's functional may raise anything
-        return [*found, rejected("evaluation", f"{type(error).__name__}: {error}")]
-    judgement = judged(F, old, new, tau, witness)
-    return found + [item for item in judgement if isinstance(item, Finding)]
-
-
-def judged(
-    F: Functional, old: Evaluated, new: Evaluated, tau: float, witness: Witness | None
-) -> Iterator[Finding | Transport]:
-    """Transport and what rests on it, for measures that are known to belong together."""
-    transport = certify(new.measure, old.measure, witness)
-    if isinstance(transport, Finding):
-        yield transport
-        return
-    yield transport
-    yield transport.finding
-    yield energy_inequality(old, new, transport, tau)
-    at_rest = residual(old, new, transport, tau, witness)
-    yield stationarity(old, new, transport, tau, at_rest)
-    yield minimality(F, old, new, transport, tau, at_rest)
+    member = membership(before, after, tau)
+    if member.verdict is not Verdict.ACCEPTED:
+        return Report(f"one step of {F!r}", (member,))
+    old, new = (evaluated(F, [mu]) for mu in (before, after))
+    if isinstance(old, Finding) or isinstance(new, Finding):
+        found = (f for f in (old, new) if isinstance(f, Finding))
+        return Report(f"one step of {F!r}", (member, *found))
+    steps = steps_of(F, [before], old.rows, new, np.array([tau]), [witness])
+    findings = [steps] if isinstance(steps, Finding) else judged(steps)
+    return Report(f"one step of {F!r}", (member, *findings))
 
 
 def membership(before: Measure, after: Measure, tau: float) -> Finding:
@@ -123,72 +100,102 @@ def membership(before: Measure, after: Measure, tau: float) -> Finding:
                    "the weights do not sum to 1")  # fmt: skip
 
 
-def energy_inequality(old: Evaluated, new: Evaluated, transport: Transport, tau: float) -> Finding:
-    """F(ρ⁺) + W2²/(2τ) ≤ F(ρ_k): what any step must do, and a wrong one may do too."""
-    excess = new.energy + transport.squared / (2.0 * tau) - old.energy
-    bound = old.margin + new.margin + blind_square(new, old, transport.squared) / (2.0 * tau)
-    return at_most("energy", excess, bound, (), "the step does not pay for its transport")
+def evaluated(F: Functional, measures: Measures, noise: Noise | None = None) -> Stack | Finding:
+    """F at alike measures, with rounding errors measured at the last one unless they are known."""
+    try:
+        noise = Noise.at(F, measures[-1]) if noise is None else noise
+        return stack(F, measures, positions(measures), noise)
+    except MissingStructure as error:
+        return undecided("evaluation", str(error))
+    except Exception as error:  # a user's functional may raise anything
+        return rejected("evaluation", f"{type(error).__name__}: {error}")
 
 
-def blind_square(new: Evaluated, old: Evaluated, squared: float) -> float:
-    """Rounding error of W2²: differences of points carry EPS times the points."""
-    blind = policy.ROUNDING * policy.EPS * extent(old.measure, new.measure)
-    return blind * (2.0 * math.sqrt(squared) + blind)
+@dataclass(frozen=True)
+class Steps:
+    """K steps between alike measures, as arrays of shape (K,).
 
-
-def extent(x: Measure, y: Measure) -> float:
-    """Size of the coordinates whose differences make up W2."""
-    return norm(x.points, x.weights) + norm(y.points, y.weights)
-
-
-class Residual(NamedTuple):
-    """‖ξ‖ over the admissible displacements: ``r``; with the coupling's spread: ``full``.
-
+    ``r`` is ‖ξ‖ over the admissible displacements; ``full`` includes the coupling's spread;
     ``held`` leaves out the ends that the witness calls fixed, wherever they are pulled.
     """
 
-    r: float
-    full: float
-    held: float
-    walls: tuple[str, ...] = ()
+    F: Functional
+    before: Measures
+    old: Rows
+    new: Stack
+    tau: Array
+    transport: Carried
+    r: Array
+    full: Array
+    held: Array
+    walls: tuple[str, ...]
+    first: int
+
+    def worst(self, *arguments: Any) -> Finding:
+        """`worst`, with the number of the step."""
+        return worst(self.first, *arguments)
+
+    @property
+    def blind(self) -> Array:
+        """Rounding error of W2: differences of points carry EPS times the points."""
+        return policy.ROUNDING * policy.EPS * (self.old.extent + self.new.rows.extent)
+
+    @property
+    def blind_square(self) -> Array:
+        """Rounding error of W2²."""
+        return self.blind * (2.0 * np.sqrt(self.transport.squared) + self.blind)
+
+    @property
+    def slope(self) -> Array:
+        """W2/τ."""
+        return np.asarray(np.sqrt(self.transport.squared) / self.tau)
 
 
-def residual(
-    old: Evaluated, new: Evaluated, transport: Transport, tau: float, witness: Witness | None
-) -> Residual:
-    """How far ξ = ∇δF(X) + (X − T(X))/τ is from zero."""
-    mu = new.measure
-    xi = new.gradient + (mu.points - transport.target) / tau
-    if mu.kind == "gaussian":
-        r = affine_norm(mu, xi)
-        return Residual(r, r, r)
+def steps_of(
+    F: Functional,
+    before: Measures,
+    old: Rows,
+    new: Stack,
+    tau: Array,
+    witnesses: Sequence[Witness | None],
+    first: int = 0,
+) -> Steps | Finding:
+    """The steps from number ``first`` on (0: they have none), or why W2² is not certified."""
+    carried = certify_all(new.measures, before, new.x, witnesses)
+    if isinstance(carried, Finding):
+        return carried.at(f"step {first}") if first else carried
+    xi = new.gradient + carried.away / tau[:, None, None]
+    mu = new.measures[0]
     if not hasattr(mu, "edges"):
-        r = norm(xi, mu.weights)
-        return Residual(r, math.hypot(r, math.sqrt(transport.spread) / tau), r)
-    left, right = fixed_ends(old.measure, mu, witness)
-    ends = [f"{mu.points[k, 0]:.6g}" for k, wall in ((0, left), (-1, right)) if wall]
-    walls = (f"the space ends in walls without flux at {' and '.join(ends)}",) if ends else ()
-    origin = mu.kind == "radial" and mu.points[0, 0] == 0.0
-    v = admissible(-xi, mu, left or origin, right)
-    r = norm(v, mu.weights)
-    inner = slice(1 if left else 0, -1 if right else None)
-    full = math.hypot(r, math.sqrt(transport.spread) / tau)
-    return Residual(r, full, norm(v[inner], mu.weights[inner]), walls)
+        r = held = lengths(new.measures, xi)
+        walls: tuple[str, ...] = ()
+    else:
+        r, held, walls = _on_edges(before, new, xi, witnesses)
+    full = np.hypot(r, np.sqrt(carried.spread) / tau)
+    return Steps(F, before, old, new, tau, carried, r, full, held, walls, first)
 
 
-def affine_norm(mu: Measure, xi: Array) -> float:
-    """Norm of the tangent vector of Gaussians, b + H(x − m) with H symmetric, that ξ stands for.
-
-    The points are m + Rz, and a change of R by δR changes the objective by ⟨G, δR⟩ with
-    G = Σ w ξ zᵀ; so HR + RH = G + Gᵀ, and the squared norm is |b|² + tr(HR²H).
-    """
-    z, w = normal_cubature(mu.dim)
-    values, vectors = np.linalg.eigh(mu.cov())
-    s = np.sqrt(np.maximum(values, 0.0))
-    G = vectors.T @ (xi * w[:, None]).T @ z @ vectors
-    sums = s[:, None] + s
-    H = np.divide(G + G.T, sums, out=np.zeros_like(G), where=sums > 0)
-    return float(np.hypot(np.linalg.norm(w @ xi), np.linalg.norm(H * s)))
+def _on_edges(
+    before: Measures, new: Stack, xi: Array, witnesses: Sequence[Witness | None]
+) -> tuple[Array, Array, tuple[str, ...]]:
+    """‖ξ‖ over what may move: tied edges stay sorted, ends on walls and at r = 0 stay inside."""
+    w, x = new.measures[0].weights, new.x[..., 0]
+    r, walls = norms(xi, w), []
+    held = r.copy()
+    special = (x[:, 1:] <= x[:, :-1]).any(axis=1)
+    if new.measures[0].kind == "radial":
+        special |= x[:, 0] == 0.0
+    for k, witness in enumerate(witnesses):
+        left, right = fixed_ends(before[k], new.measures[k], witness)
+        if not (special[k] or left or right):
+            continue
+        mu = new.measures[k]
+        v = admissible(-xi[k], mu, left or (mu.kind == "radial" and x[k, 0] == 0.0), right)
+        inner = slice(1 if left else 0, -1 if right else None)
+        r[k], held[k] = norm(v, w), norm(v[inner], w[inner])
+        ends = [f"{x[k, j]:.6g}" for j, wall in ((0, left), (-1, right)) if wall]
+        walls += [f"the space ends in walls without flux at {' and '.join(ends)}"] if ends else []
+    return r, held, tuple(dict.fromkeys(walls))
 
 
 def fixed_ends(before: Measure, after: Measure, witness: Witness | None) -> tuple[bool, bool]:
@@ -240,104 +247,145 @@ def isotonic(v: Array, w: Array) -> Array:
     return np.repeat([p[0] for p in pools], [p[2] for p in pools])
 
 
-def stationarity(
-    old: Evaluated, new: Evaluated, transport: Transport, tau: float, at_rest: Residual
+def worst(
+    first: int,
+    claim: str,
+    measured: Array,
+    bound: Array,
+    assumptions: Iterable[str] = (),
+    reason: str | Callable[[int], str] = "",
+    otherwise: Callable[[int], Verdict] = lambda k: Verdict.REJECTED,
 ) -> Finding:
+    """The finding of the step that uses the most of its bound, or passes it; the steps are
+    numbered from ``first`` on, if they are (0: not)."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        use = np.where(bound > 0, measured / bound, measured)
+    k = int(np.argmax(np.where(measured <= bound, use, np.inf)))
+    said, doubt = "", Verdict.REJECTED
+    if not measured[k] <= bound[k] < np.inf:
+        said, doubt = reason if isinstance(reason, str) else reason(k), otherwise(k)
+    where = f"step {first + k}" if first else ""
+    return at_most(claim, measured[k], bound[k], assumptions, said, doubt, where)
+
+
+def judged(steps: Steps) -> Iterator[Finding]:
+    """Transport and what rests on it, for measures that are known to belong together."""
+    finding = steps.transport.finding
+    yield finding.at(f"step {steps.first}") if steps.first else finding
+    yield energy_inequality(steps)
+    yield stationarity(steps)
+    yield minimality(steps)
+
+
+def energy_inequality(s: Steps) -> Finding:
+    """F(ρ⁺) + W2²/(2τ) ≤ F(ρ_k): what any step must do, and a wrong one may do too."""
+    excess = s.new.rows.energy + s.transport.squared / (2.0 * s.tau) - s.old.energy
+    bound = s.old.margin + s.new.rows.margin + s.blind_square / (2.0 * s.tau)
+    return s.worst("energy", excess, bound, (), "the step does not pay for its transport")
+
+
+def stationarity(s: Steps) -> Finding:
     """r ≤ 1e-4 of the slope, up to rounding of the gradient and of the energy.
 
     A residual r changes the objective by about r²τ/2: below the rounding of the energy no method
     that looks at energies can improve the step, so such an r is no fault of the step.
     """
-    claim, slope = "stationarity", math.sqrt(transport.squared) / tau
-    size = extent(old.measure, new.measure) / tau
-    bound = policy.STATIONARITY * slope + new.blur + math.sqrt(2.0 * blindness(new) / tau)
+    claim, new = "stationarity", s.new.rows
+    size = (s.old.extent + new.extent) / s.tau
+    bound = policy.STATIONARITY * s.slope + new.blur + np.sqrt(2.0 * unseen(s) / s.tau)
     bound += 8.0 * policy.EPS * size
-    if new.blur > policy.BLIND * (new.size + slope) + policy.RESOLUTION * size:
-        return undecided(claim, f"rounding alone leaves a residual of {new.blur:.3g}")
-    doubt, reason = Verdict.REJECTED, "the optimality condition does not hold"
-    if at_rest.held <= bound:
-        doubt, reason = Verdict.UNDECIDED, "it holds only if ends are held that F pulls inwards"
-    elif not new.exact:
-        doubt, reason = Verdict.UNDECIDED, "it does not hold, but the cubature may be too coarse"
-    return at_most(claim, at_rest.r, bound, at_rest.walls, reason, doubt)
+    hidden = new.blur > policy.BLIND * (s.new.size + s.slope) + policy.RESOLUTION * size
+    if hidden.any():
+        blur = new.blur[np.argmax(hidden)]
+        return undecided(claim, f"rounding alone leaves a residual of {blur:.3g}")
+
+    def what(k: int) -> tuple[Verdict, str]:
+        if s.held[k] <= bound[k]:
+            return Verdict.UNDECIDED, "it holds only if ends are held that F pulls inwards"
+        if not consistent(s.F, s.new.measures[k]):
+            return Verdict.UNDECIDED, "it does not hold, but the cubature may be too coarse"
+        return Verdict.REJECTED, "the optimality condition does not hold"
+
+    return s.worst(claim, s.r, bound, s.walls, lambda k: what(k)[1], lambda k: what(k)[0])
 
 
-def blindness(new: Evaluated) -> float:
+def unseen(s: Steps) -> Array:
     """An energy difference too small to be seen."""
-    return new.margin / 16.0
+    return s.new.rows.margin / 16.0
 
 
-def minimality(
-    F: Functional,
-    old: Evaluated,
-    new: Evaluated,
-    transport: Transport,
-    tau: float,
-    at_rest: Residual,
-) -> Finding:
+def minimality(s: Steps) -> Finding:
     """r²/(2κ) bounds the objective's distance to its minimum where κ = 1/τ + λ > 0."""
-    claim = "minimality"
+    claim, new = "minimality", s.new.rows
     try:
-        modulus, basis = convexity(F, old, new, transport, tau)
+        found = convexity(s)
     except Exception as error:  # a user's claim may raise anything
         return undecided(claim, f"F's claims cannot be had: {type(error).__name__}: {error}")
-    if modulus is None or not math.isfinite(modulus):
-        return undecided(claim, basis if modulus is None else "F claims no finite modulus")
-    kappa = 1.0 / tau + modulus
-    if not kappa > 0:
-        why = f"1/τ + λ = {kappa:.3g} is not positive: a smaller τ could be certified"
+    if isinstance(found, str):
+        return undecided(claim, found)
+    modulus, basis = found
+    kappa = 1.0 / s.tau + modulus
+    if not (kappa > 0).all():
+        why = f"1/τ + λ = {kappa.min():.3g} is not positive: a smaller τ could be certified"
         return undecided(claim, why)
-    r = at_rest.full
-    gap = r * r / (2.0 * kappa)
-    floor = old.margin + new.margin + new.blur**2 / kappa + 2.0 * blindness(new) / (kappa * tau)
-    bound = policy.GAP * max(0.0, old.energy - new.energy) + floor
-    reason = f"the gap is not certified: r = {r:.3g}, κ = {kappa:.3g}"
-    assumptions = (CLAIMED, *((BOUNDED,) if basis == BOUNDED else ()), *at_rest.walls)
-    return at_most(claim, gap, bound, assumptions, reason, Verdict.UNDECIDED)
+    gap = s.full**2 / (2.0 * kappa)
+    floor = s.old.margin + new.margin + new.blur**2 / kappa + 2.0 * unseen(s) / (kappa * s.tau)
+    bound = policy.GAP * np.maximum(0.0, s.old.energy - new.energy) + floor
+    assumptions = (CLAIMED, *basis, *s.walls)
+    return s.worst(
+        claim, gap, bound, assumptions,
+        lambda k: f"the gap is not certified: r = {s.full[k]:.3g}, κ = {kappa[k]:.3g}",
+        lambda k: Verdict.UNDECIDED,
+    )  # fmt: skip
 
 
-def convexity(
-    F: Functional, old: Evaluated, new: Evaluated, transport: Transport, tau: float
-) -> tuple[float | None, str]:
-    """A modulus valid between ρ⁺ and every minimiser of the step, and what it rests on.
+def convexity(s: Steps) -> tuple[Array, tuple[str, ...]] | str:
+    """Moduli valid between ρ⁺ and every minimiser of the step and what they rest on, or why not.
 
     A minimiser Y has W2²(Y, ρ_k)/(2τ) ≤ F(ρ⁺) + W2²/(2τ) − F(Y), so a lower bound of F keeps it
     in a ball about ρ⁺, on which a local modulus is enough.
     """
-    if F.convexity is not None:
-        return float(F.convexity), "claimed everywhere"
-    reach = farthest(F, old, new, transport, tau)
-    if reach is None:
-        return None, "F claims neither convexity everywhere nor a lower bound"
-    radius = math.sqrt(transport.squared) + reach
-    modulus = F.convexity_near(new.measure, radius)
-    if modulus is None:
-        return None, f"F claims no convexity on the ball of radius {radius:.3g}"
-    return float(modulus), BOUNDED
+    if s.F.convexity is not None:
+        if not math.isfinite(s.F.convexity):
+            return "F claims no finite modulus"
+        return np.full(len(s.tau), float(s.F.convexity)), ()
+    moduli = []
+    for k, mu in enumerate(s.new.measures):
+        squared = float(s.transport.squared[k])
+        level = s.new.rows.energy[k] + s.old.margin[k] + s.new.rows.margin[k]
+        reach = farthest(s.F, s.before[k], level + squared / (2.0 * s.tau[k]), squared, s.tau[k])
+        if reach is None:
+            return "F claims neither convexity everywhere nor a lower bound"
+        radius = math.sqrt(squared) + reach
+        modulus = s.F.convexity_near(mu, radius)
+        if modulus is None:
+            return f"F claims no convexity on the ball of radius {radius:.3g}"
+        if not math.isfinite(modulus):
+            return "F claims no finite modulus"
+        moduli.append(float(modulus))
+    return np.array(moduli), (BOUNDED,)
 
 
-def farthest(
-    F: Functional, old: Evaluated, new: Evaluated, transport: Transport, tau: float
-) -> float | None:
-    """A bound on W2(Y, ρ_k) for all Y whose objective F(Y) + W2²(Y, ρ_k)/(2τ) is as low as ρ⁺'s.
+def farthest(F: Functional, mu: Any, level: float, squared: float, tau: float) -> float | None:
+    """A bound on W2(Y, μ) for all Y with F(Y) + W2²(Y, μ)/(2τ) ≤ level, as one at √squared has.
 
     The entropy has no lower bound of its own, but H(Y) ≥ −(d/2) log(2πe M/d) for the second
-    moment M of Y, and √M ≤ √M(ρ_k) + c·W2 (c = √2 where a cell's mass may sit at its outer edge).
+    moment M of Y, and √M ≤ √M(μ) + c·W2 (c = √2 where a cell's mass may sit at its outer edge).
     """
     rest, entropy = 0.0, 0.0
     for c, f in F.terms:
         bound = f.lower_bound()
-        if c > 0 and f.spec().get("name") == "Entropy":
+        if c > 0 and name_of(f) == "Entropy":
             entropy += c
         elif bound is None or c < 0 or not math.isfinite(bound):
             return None
         else:
             rest += c * bound
-    mu, d = old.measure, old.measure.dim
+    d = mu.dim
     if mu.kind == "gaussian":
         root, c = math.sqrt(float(np.trace(mu.cov()) + mu.mean() @ mu.mean())), 1.0
     elif mu.kind == "radial":
-        root, c = math.sqrt(float(mu.mass @ mu.edges[1:] ** 2)), math.sqrt(2.0)  # type: ignore[attr-defined]
+        root, c = math.sqrt(float(mu.mass @ mu.edges[1:] ** 2)), math.sqrt(2.0)
     else:
         root, c = norm(mu.points, mu.weights), 1.0
 
@@ -345,11 +393,13 @@ def farthest(
         least = rest - 0.5 * entropy * d * math.log(2 * math.pi * math.e * (root + c * w) ** 2 / d)
         return math.sqrt(2.0 * tau * max(0.0, level - least))
 
-    level = new.energy + old.margin + new.margin + transport.squared / (2.0 * tau)
-    # w² − room(w)² is convex and not positive at w = W2(ρ⁺, ρ_k): beyond, it has one root
-    w = max(math.sqrt(transport.squared), 1e-6 * root, 1e-12)
+    # w² − room(w)² is convex and not positive at √squared: beyond, it has one root, and
+    # w ↦ room(w) falls towards it from above
+    w = max(math.sqrt(squared), 1e-6 * root, 1e-12)
     while room(w) > w:
         w *= 2.0
     for _ in range(60):
-        w = room(w)
+        w, last = room(w), w
+        if w > 0.999 * last:
+            break
     return w

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..measures.base import Array, Measure
+from ..measures.cubature import normal_cubature
 from ..record import Witness
 from . import policy
+from .many import Measures, alike, positions
 from .verdict import Finding, at_most, rejected, undecided
 
 CLAIM = "transport"
+NOTHING_OFF = at_most(CLAIM, 0.0, 0.0)
+_TINY = 1e-300  # keeps the zero matrix, the map onto a point, positive
 _BLOCK = 4_000_000  # entries of the cost matrix held at once
 
 
@@ -33,7 +37,11 @@ class Transport:
 def certify(after: Measure, before: Measure, witness: Witness | None) -> Transport | Finding:
     """W2²(after, before) with the finding that certifies it, or the finding that does not."""
     if after.kind == "gaussian":
-        return _gaussian(after, before, witness)
+        found = _gaussians([after], [before], [witness])
+        if isinstance(found, Finding):
+            return found
+        field = found.away[0, 0] + normal_cubature(after.dim)[0] @ found.away[0, 1:]
+        return Transport(float(found.squared[0]), after.points - field, 0.0, found.finding)
     if after.points.shape[1] == 1 and (witness is None or witness.kind == "monotone"):
         return _line(after, before, witness)
     if witness is None:
@@ -73,15 +81,11 @@ def _line(after: Measure, before: Measure, witness: Witness | None) -> Transport
     x, y, a, b = after.points[:, 0], before.points[:, 0], after.weights, before.weights
     same = len(a) == len(b) and bool((np.abs(a - b) <= policy.MASS * a).all())
     if same and (np.diff(x) >= 0).all() and (np.diff(y) >= 0).all():
-        moved = x - y
-        finding = at_most(CLAIM, 0.0, 0.0)
-        return Transport(float(a @ (moved * moved)), before.points, 0.0, finding)
+        return Transport(float(a @ (x - y) ** 2), before.points, 0.0, NOTHING_OFF)
     if witness is not None:
         return rejected(CLAIM, "a monotone witness needs sorted points with the same masses")
     entries = monotone_coupling(x, a, y, b)
-    squared, target, spread = _moments(after, before, entries)
-    finding = at_most(CLAIM, 0.0, 0.0)
-    return Transport(squared, target, spread, finding)
+    return Transport(*_moments(after, before, entries), NOTHING_OFF)
 
 
 def _moments(after: Measure, before: Measure, entries: Entries) -> tuple[float, Array, float]:
@@ -162,27 +166,87 @@ def dual_violation(x: Array, y: Array, f: Array, g: Array) -> tuple[float, float
     return worst, scale
 
 
-def _gaussian(after: Measure, before: Measure, witness: Witness | None) -> Transport | Finding:
-    new, old, d = after.cov(), before.cov(), after.dim
-    if witness is None and d == 1 and new[0, 0] > 0:
-        matrix = np.sqrt(old / new)
-    elif witness is None:
-        return undecided(CLAIM, "no witness: the optimal map between the Gaussians was not given")
-    elif witness.kind != "symmetric-map" or "matrix" not in witness.arrays:
-        return rejected(CLAIM, f"a {witness.kind!r} witness does not fit Gaussians")
-    else:
-        matrix = np.asarray(witness.arrays["matrix"], dtype=float)
-    if matrix.shape != (d, d) or not np.isfinite(matrix).all():
-        return rejected(CLAIM, f"the map's matrix has shape {matrix.shape}, or is not finite")
-    size = np.abs(matrix).max()
-    if np.abs(matrix - matrix.T).max() > 1e-12 * size:
+@dataclass(frozen=True)
+class Carried:
+    """K certified transports: W2² (K,); X − T(X), given as the gradients of a `Stack` are;
+    spread (K,); and the finding about the one that is the least certain."""
+
+    squared: Array
+    away: Array
+    spread: Array
+    finding: Finding
+
+
+def certify_all(
+    after: Measures, before: Measures, x: Array, witnesses: Sequence[Witness | None]
+) -> Carried | Finding:
+    """`certify` for K steps, of which those after are alike and have the points x."""
+    mu = after[0]
+    if mu.kind == "gaussian":
+        return _gaussians(after, before, witnesses)
+    believed = all(witness is None or witness.kind == "monotone" for witness in witnesses)
+    if believed and hasattr(mu, "edges") and alike(mu, before[0]):
+        away = x - positions(before)
+        squares = away * away
+        return Carried(squares[..., 0] @ mu.weights, away, np.zeros(len(x)), NOTHING_OFF)
+    found = []
+    for triple in zip(after, before, witnesses, strict=True):
+        transport = certify(*triple)
+        if isinstance(transport, Finding):
+            return transport
+        found.append(transport)
+    return Carried(
+        np.array([t.squared for t in found]),
+        x - np.array([t.target for t in found]),
+        np.array([t.spread for t in found]),
+        max((t.finding for t in found), key=lambda f: f.severity),
+    )
+
+
+def _gaussians(
+    after: Measures, before: Measures, witnesses: Sequence[Witness | None]
+) -> Carried | Finding:
+    new, old = np.array([mu.cov() for mu in after]), np.array([mu.cov() for mu in before])
+    d, matrices = after[0].dim, []
+    for witness, mu, nu in zip(witnesses, after, before, strict=True):
+        matrix = _matrix(witness, mu, nu)
+        if isinstance(matrix, Finding):
+            return matrix
+        matrices.append(matrix)
+    A = np.array(matrices)
+    transposed, room = np.swapaxes(A, 1, 2), 1e-12 * np.abs(A).max(axis=(1, 2))
+    if (np.abs(A - transposed).max(axis=(1, 2)) > room).any():
         return rejected(CLAIM, "the map's matrix is not symmetric, hence no gradient")
-    if np.linalg.eigvalsh(matrix)[0] < -1e-12 * size:
+    try:
+        np.linalg.cholesky(A + (room + _TINY)[:, None, None] * np.eye(d))
+    except np.linalg.LinAlgError:
         return rejected(CLAIM, "the map's matrix is not positive, hence not optimal")
-    error = float(np.linalg.norm(matrix @ new @ matrix - old))
-    bound = policy.MAP * float(np.linalg.norm(old)) + policy.EPS * float(np.linalg.norm(new))
-    shift, step = after.mean() - before.mean(), matrix - np.eye(d)
-    squared = float(shift @ shift + np.trace(step @ new @ step))
-    target = before.mean() + (after.points - after.mean()) @ matrix
+    error = np.linalg.norm(A @ new @ A - old, axis=(1, 2))
+    bound = policy.MAP * np.linalg.norm(old, axis=(1, 2))
+    bound += policy.EPS * np.linalg.norm(new, axis=(1, 2))
+    k = int(np.argmax(np.where(error <= bound, error - bound, np.inf)))
     reason = "the map does not take the new law to the old one"
-    return Transport(squared, target, 0.0, at_most(CLAIM, error, bound, (), reason))
+    finding = at_most(CLAIM, error[k], bound[k], (), reason)
+    roots = np.array([mu.sqrt_cov for mu in after])
+    shift = np.array([mu.mean() - nu.mean() for mu, nu in zip(after, before, strict=True)])
+    stretch = roots - roots @ A  # of x − T(x), whose norm is W2
+    squared = (shift * shift).sum(axis=1) + (stretch * stretch).sum(axis=(1, 2))
+    away = np.concatenate([shift[:, None], stretch], axis=1)
+    return Carried(squared, away, np.zeros(len(A)), finding)
+
+
+def _matrix(witness: Witness | None, after: Any, before: Any) -> Array | Finding:
+    """The matrix that the witness gives for the optimal map; no checks but of its shape."""
+    if witness is None and after.dim == 1 and after.cov()[0, 0] > 0:
+        return np.sqrt(before.cov() / after.cov())
+    if witness is None:
+        return undecided(CLAIM, "no witness: the optimal map between the Gaussians was not given")
+    if witness.kind != "symmetric-map" or "matrix" not in witness.arrays:
+        return rejected(CLAIM, f"a {witness.kind!r} witness does not fit Gaussians")
+    try:
+        matrix = np.asarray(witness.arrays["matrix"], dtype=float)
+    except (TypeError, ValueError) as error:
+        return rejected(CLAIM, f"the witness is malformed: {error}")
+    if matrix.shape != after.cov().shape or not np.isfinite(matrix).all():
+        return rejected(CLAIM, f"the map's matrix has shape {matrix.shape}, or is not finite")
+    return matrix

@@ -105,12 +105,13 @@ class Cells(Measure):
         """log of the cells' volumes, shape (n,)."""
 
     @abstractmethod
-    def volume_derivatives(self, edges: Array) -> LogVolumes:
-        """log|cell| with derivatives in both edges, for any edges (…, n+1) of such a law."""
-
     def log_volume_derivatives(self) -> LogVolumes:
-        """`volume_derivatives` at the law's own edges."""
-        return self.volume_derivatives(self._edges)
+        """`log_volumes` with derivatives in both edges of each cell."""
+
+    @abstractmethod
+    def volume_slopes(self, edges: Array) -> tuple[Array, Array, Array]:
+        """log|cell| and its derivatives in the left and in the right edge, for any edges
+        (…, n+1) that a law of this kind may have; three arrays (…, n)."""
 
     def log_density(self, at: ArrayLike | None = None) -> Array:
         """Log of the density with respect to Lebesgue measure of R^dim.

@@ -52,8 +52,13 @@ class Quantiles(Cells):
         with np.errstate(divide="ignore"):
             return np.log(np.diff(self._edges))
 
-    def volume_derivatives(self, edges: Array) -> LogVolumes:
+    def volume_slopes(self, edges: Array) -> tuple[Array, Array, Array]:
         length = np.diff(edges)
+        b = 1.0 / length
+        return np.log(length), -b, b
+
+    def log_volume_derivatives(self) -> LogVolumes:
+        length = np.diff(self._edges)
         b = 1.0 / length
         bb = b * b
         return LogVolumes(np.log(length), -b, b, -bb, bb, -bb)

@@ -82,9 +82,16 @@ class Radial(Cells):
         with np.errstate(divide="ignore"):
             return log_ball_volume(self._dim) + self._dim * log_b + np.log(thickness)
 
-    def volume_derivatives(self, edges: Array) -> LogVolumes:
+    def volume_slopes(self, edges: Array) -> tuple[Array, Array, Array]:
         d, a, b = self._dim, edges[..., :-1], edges[..., 1:]
-        log_b, _, t = self._logarithms(edges)
+        log_b, q, t = self._logarithms(edges)
+        slope = d / (b * t)
+        inner = q * b / a if a.all() else (a / b) ** (d - 1)  # (a/b)^(d−1), by a power where a = 0
+        return log_ball_volume(d) + d * log_b + np.log(t), -slope * inner, slope
+
+    def log_volume_derivatives(self) -> LogVolumes:
+        d, a, b = self._dim, self._edges[:-1], self._edges[1:]
+        log_b, _, t = self._logarithms(self._edges)
         value = log_ball_volume(d) + d * log_b + np.log(t)
         first_b = d / (b * t)
         first_a = -d * _power_ratio(a, b, d - 1) / (b * t)
