@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import pickle
@@ -32,14 +33,14 @@ FILES = ["run.json", "initial.npz", "steps.jsonl", "segment-000001.npz"]
 
 
 def contents(folder):
-    """All that a run says, to compare with the honest one."""
+    """What a run says, to compare with the honest one; that it says RUNNING does no harm."""
     run = read_run(folder)
     steps = [
         (s.time, s.tau, s.energy, s.distance_squared, {
             k: a.tolist() for k, a in s.measure.to_arrays().items()
         }) for s in run
     ]  # fmt: skip
-    return run.problem.spec(), run.initial_energy, run.status, steps
+    return run.problem.spec(), run.initial_energy, steps
 
 
 def judged(honest, spoil):
@@ -124,7 +125,7 @@ def put_at(value, path, new, remove):
     if remove:
         del value[path[-1]]
     else:
-        value[path[-1]] = new
+        value[path[-1]] = copy.deepcopy(new)
 
 
 @FUZZ
