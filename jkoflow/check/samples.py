@@ -1,0 +1,296 @@
+"""Are these points samples of ρ*? A calibrated battery of tests, which never says that they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..arguments import generator
+from ..functionals.base import Functional
+from ..measures.base import Array
+from ..measures.particles import Particles
+from ..status import InvalidProblem
+from . import samples_statistics as statistic
+from .samples_modes import mode_mass_p_value
+from .samples_power import power_of
+from .samples_resampling import (
+    Order,
+    across,
+    autocorrelation_time,
+    chain,
+    contrasts,
+    independent,
+    signs,
+    step_down,
+)
+from .samples_target import Target, is_level, labels_of, points_of, target_of
+from .verdict import Finding, Report, Verdict
+
+SHORT = 50
+"""Effective sample size below which nothing is concluded from not rejecting."""
+
+SHORT_CHAIN = 100
+"""The same for a chain, whose resamples are signs of (n/τ)^{2/3} stretches: 21 of them here."""
+
+MOST = 10_000
+"""Points used: more are thinned, since pairwise sums cost their square."""
+
+LOOKS_CORRELATED = 6.0
+"""Standard errors by which the autocorrelation of points called independent may differ from 0."""
+
+
+class PValue(NamedTuple):
+    """A test's name, and its p-value corrected for all tests."""
+
+    name: str
+    p: float
+
+
+def check_samples(
+    F: Functional,
+    x: ArrayLike | Particles,
+    *,
+    rng: Any,
+    reference: Any = None,
+    correlated: bool = False,
+    regions: Callable[[Array], ArrayLike] | None = None,
+    alpha: float = 0.05,
+) -> Report:
+    """Test whether points are samples of ρ* ∝ exp(−β δS/δρ), for F = S + H/β.
+
+    One finding a test, named "not rejected: ...": that is all that ACCEPTED says here. The chance
+    that anything at all is rejected of a sample of ρ* is ``alpha``. With S depending on ρ, the law
+    is the proximal Gibbs law of the reference, or of the sample itself; the report says which.
+
+    Parameters
+    ----------
+    F : Functional
+        Smooth terms and `Entropy`.
+    x : array_like (n, D), or Particles of equal weight
+        Points; for a chain in its order.
+    rng : seed or Generator
+    reference : optional
+        ρ*, as far as it is known: a measure (a `Radial` law means its points in R^D), what has a
+        ``measure`` (the answer of `solve_gibbs`), independent points (m, D), a function
+        x (n, D) → ∇log ρ* (n, D), or a pair of such a function and one of the others. If not
+        given, ρ* is drawn from a grid for D ≤ 2.
+    correlated : bool
+        Whether the points are one stationary chain. Signs are then random for stretches of it.
+    regions : callable, optional
+        Points (n, D) → whole numbers (n,), the modes whose masses are compared; clusters of all
+        points if not given.
+    alpha : float
+        Level of all tests together.
+
+    Returns
+    -------
+    Report
+        ``measured`` is 1 − p with p corrected for all tests, ``bound`` is 1 − alpha.
+
+    Raises
+    ------
+    InvalidMeasure
+        For points or a reference that are none, or of unequal weights.
+    NotDefined
+        If F has no Gibbs law, or is a functional of another kind of measure.
+    InvalidProblem
+        For options that make no sense.
+
+    Notes
+    -----
+    Kernel Stein discrepancy (Gorham and Mackey 2017) with random signs (Chwialkowski, Strathmann
+    and Gretton 2016) and functions of mean zero by partial integration need forces only; the energy
+    distance (Székely and Rizzo), projections, masses of regions and moments need points of ρ*, with
+    which the labels are exchanged. docs/samples.md has the formulas and the measured power.
+
+    Examples
+    --------
+    >>> from jkoflow import Entropy, QuadraticPotential
+    >>> x = np.random.default_rng(0).normal(0.0, 0.5, size=(300, 2))
+    >>> F = QuadraticPotential(2.0) + Entropy() / 2
+    >>> check_samples(F, x, rng=1).verdict.name, check_samples(F, 1.3 * x, rng=1).verdict.name
+    ('ACCEPTED', 'REJECTED')
+    """
+    if not is_level(alpha):
+        raise InvalidProblem(f"alpha must be a level between 0.0001 and 0.5, not {alpha!r:.50}")
+    if not isinstance(correlated, (bool, np.bool_)):
+        raise InvalidProblem(f"correlated must be True or False, not {correlated!r:.50}")
+    if regions is not None and not callable(regions):
+        raise InvalidProblem(f"regions must be a function of points, not {regions!r:.50}")
+    random = generator(rng)
+    points, notes = _thinned(points_of(x), correlated, random)
+    target = target_of(F, points, reference)
+    order, looks = _order(points, correlated)
+    tests = _battery(points, target, order, regions, float(alpha), random)
+    notes = (*notes, *target.assumptions, _power(order, points.shape[1], target, alpha))
+    findings = _findings(tests, order, correlated, looks, float(alpha), notes)
+    return Report(f"{len(points)} points in R^{points.shape[1]} against ρ* of {F!r}", findings)
+
+
+def _thinned(x: Array, correlated: bool, rng: np.random.Generator) -> tuple[Array, tuple[str, ...]]:
+    """At most MOST points: every k-th of a chain, any of independent ones."""
+    if len(x) <= MOST:
+        return x, ()
+    note = (f"of {len(x)} points, {MOST} were used",)
+    if correlated:
+        return x[np.linspace(0, len(x) - 1, MOST).round().astype(int)], note
+    return x[np.sort(rng.choice(len(x), MOST, replace=False))], note
+
+
+def _order(x: Array, correlated: bool) -> tuple[Order, float]:
+    """How the points depend on each other, and how dependent they look, in standard errors."""
+    centred = x - x.mean(axis=0)
+    series = np.concatenate([x, (centred**2).sum(axis=1, keepdims=True)], axis=1)
+    if correlated:
+        return chain(float(autocorrelation_time(series).max()), len(x)), 0.0
+    c = series - series.mean(axis=0)
+    variance = np.maximum((c * c).sum(axis=0), np.finfo(float).tiny)
+    lagged = (c[1:] * c[:-1]).sum(axis=0) / variance
+    return independent(len(x)), float(lagged.max() * np.sqrt(len(x)))
+
+
+def _copies(alpha: float, n: int) -> int:
+    """Resamples: 1 + copies is a multiple of 1/alpha, so that the level is met exactly."""
+    return round((20 if n <= 2000 else 10) / alpha) - 1
+
+
+def _battery(
+    x: Array,
+    target: Target,
+    order: Order,
+    regions: Any,
+    alpha: float,
+    rng: np.random.Generator,
+) -> list[PValue]:
+    copies = _copies(alpha, len(x))
+    families = [_adjusted(_by_forces(x, target.score, order, copies, rng))]
+    if target.draw is not None:
+        y = target.draw(_reference_size(len(x), target.limited), rng)
+        families.append(_adjusted(_by_points(x, y, order, regions, copies, rng)))
+    elif target.log_density is not None:
+        p = mode_mass_p_value(target.log_density, x, order.time, rng)
+        families += [] if p is None else [{"mode masses": p}]
+    corrected = across([np.array(list(family.values())) for family in families])
+    names = [name for family in families for name in family]
+    return [
+        PValue(name, float(p)) for name, p in zip(names, np.concatenate(corrected), strict=True)
+    ]
+
+
+def _adjusted(statistics: dict[str, Array]) -> dict[str, float]:
+    """p-values within a family of tests with common resamples."""
+    return dict(zip(statistics, step_down(list(statistics.values())), strict=True))
+
+
+def _reference_size(n: int, limited: int | None) -> int:
+    wanted = max(n, min(2 * n, 2000))
+    return wanted if limited is None else min(limited, 2 * MOST)
+
+
+def _by_forces(
+    x: Array, score: Array, order: Order, copies: int, rng: np.random.Generator
+) -> dict[str, Array]:
+    """Tests that need ∇log ρ* at the points only, with common signs."""
+    scale = _scale(x)
+    z, s = (x - x.mean(axis=0)) / scale, score * scale
+    v = signs(order.blocks, copies, rng)
+    kernel = statistic.stein_kernel(z, s, float(x.shape[1]))
+    each = _light(v[order.block])
+    discrepancy = statistic.quadratic_forms(kernel, each, order.block, order.gap)
+    moments = statistic.largest_mean(order.sums(statistic.stein_moments(z, s)), v)
+    return {"kernel Stein discrepancy": discrepancy, "Stein moments": moments}
+
+
+def _by_points(
+    x: Array, y: Array, order: Order, regions: Any, copies: int, rng: np.random.Generator
+) -> dict[str, Array]:
+    """Tests against points of ρ*, with common labels. Nothing that they use knows the labels."""
+    both = np.concatenate([x, y])
+    z = (both - both.mean(axis=0)) / _scale(both)
+    v = contrasts(order, len(y), copies, rng)
+    directions = rng.standard_normal((10 if x.shape[1] > 1 else 1, x.shape[1]))
+    directions /= np.linalg.norm(directions, axis=1)[:, None]
+    below, levels = statistic.projection_features(z, directions)
+    if regions is None:
+        centres = statistic.centres_of(z, 8 if len(x) >= 400 else 4, rng)
+        label = statistic.nearest(z, centres)
+    else:
+        label = labels_of(regions, both)
+    inside = label[:, None] == np.arange(label.max() + 1)
+    light = _light(v).astype(np.float32, copy=False)
+    return {
+        "energy distance": statistic.quadratic_forms(statistic.distances(z), _light(v)),
+        "projections": statistic.projection_statistic(
+            below.T.astype(np.float32) @ light, levels.reshape(len(directions) + 1, -1)
+        ),
+        "mode masses": statistic.mass_statistic(
+            inside.T.astype(np.float32) @ light, inside.mean(axis=0)
+        ),
+        "moments": statistic.largest_difference(statistic.moment_features(z), v),
+    }
+
+
+def _scale(x: Array) -> Array:
+    spread = x.std(axis=0)
+    return np.asarray(np.where(spread > 0, spread, 1.0))
+
+
+def _light(v: Array) -> Array:
+    """Single precision where many points make the products long: 1e-7 is far below chance."""
+    return v.astype(np.float32) if len(v) > 3000 else v
+
+
+def _power(order: Order, dim: int, target: Target, alpha: float) -> str:
+    return power_of(order.effective, dim, target.draw is not None, alpha)
+
+
+def _findings(
+    tests: list[PValue],
+    order: Order,
+    correlated: bool,
+    looks: float,
+    alpha: float,
+    notes: tuple[str, ...],
+) -> tuple[Finding, ...]:
+    independence = (
+        f"one stationary chain; autocorrelation time {order.time:.3g}, effective sample size "
+        f"{order.effective:.0f}" if correlated else "the points are independent (correlated=False)"
+    )  # fmt: skip
+    doubt = ""
+    if looks > LOOKS_CORRELATED:
+        doubt = "neighbouring points are correlated: say correlated=True"
+    short = order.effective < (SHORT_CHAIN if correlated else SHORT)
+    return tuple(
+        _finding(test, alpha, short, correlated, doubt, order.effective, (independence, *notes))
+        for test in tests
+    )
+
+
+def _finding(
+    test: PValue,
+    alpha: float,
+    short: bool,
+    correlated: bool,
+    doubt: str,
+    effective: float,
+    assumptions: tuple[str, ...],
+) -> Finding:
+    level = f"{100 * alpha:g}%"
+    fails = test.p <= alpha * (1.0 + 1e-9)
+    reason = f"p = {test.p:.3g}, corrected for all tests"
+    if doubt:
+        verdict, reason = Verdict.UNDECIDED, f"{doubt}; {reason}"
+    elif short and (correlated or not fails):
+        verdict = Verdict.UNDECIDED
+        reason = f"effective sample size {effective:.0f} is too small to tell; {reason}"
+    elif fails:
+        verdict, reason = Verdict.REJECTED, f"REJECTED at {level}: {reason}"
+    else:
+        verdict, reason = Verdict.ACCEPTED, f"not rejected at {level}: {reason}"
+    return Finding(
+        f"not rejected: {test.name}", verdict, 1.0 - test.p, 1.0 - alpha, assumptions,
+        reason=reason,
+    )  # fmt: skip
