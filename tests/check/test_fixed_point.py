@@ -103,12 +103,6 @@ def test_what_is_no_gibbs_problem_is_undecided(F: jf.functionals.Functional) -> 
     assert report.verdict is Verdict.UNDECIDED
 
 
-def test_a_high_dimensional_gaussian_is_undecided_for_want_of_quadrature() -> None:
-    F = jf.Entropy() + jf.QuadraticPotential(1.0)
-    report = check_fixed_point(F, jf.Gaussian(np.zeros(5), np.eye(5)))
-    assert report.verdict is Verdict.UNDECIDED
-
-
 def test_a_functional_that_raises_is_a_finding() -> None:
     def V(x: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
         raise RuntimeError("no potential today")
