@@ -59,8 +59,9 @@ def against(s: Steps, lam: float, other: Reference) -> list[Finding]:
     [W2²(X,ν) − W2²(x,ν) + W2²(X,x)]/(2τ) + (λ/2)W2²(X,ν) ≤ F(ν) − F(X) + r W2(X,ν), and
     (1/τ + λ) W2(X,ν) ≤ W2(x,ν)/τ + ‖∇δF(ν)‖ + r.
     """
-    w, z = s.new.measures[0].weights, other.measure.points
-    far = np.append(norms(s.before[0].points[None] - z, w), norms(s.new.x - z, w))
+    laws, z = s.new.laws, other.measure.points
+    first = norms(s.before[0].points[None] - z, laws.w)
+    far = np.append(first, norms(laws.x - z, laws.w))
     here, there, r = far[:-1], far[1:], loose(s)
     size = s.old.extent + s.new.rows.extent + other.rows.extent
     blind = policy.ROUNDING * policy.EPS * size

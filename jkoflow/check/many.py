@@ -12,9 +12,7 @@ from ..functionals.base import Functional, Smooth
 from ..measures.base import Array, Measure
 from ..measures.cubature import normal_cubature
 from ..status import InvalidFunctional
-from .evaluate import evaluate, real
-
-Measures = Sequence[Any]
+from .evaluate import evaluate, name_of, real
 
 
 class Noise(NamedTuple):
@@ -54,16 +52,59 @@ class Rows(NamedTuple):
         return Rows(*(a[-1:].copy() for a in self))
 
 
-@dataclass(frozen=True)
-class Stack:
-    """K measures of one kind with the same weights, and F there.
+class Laws:
+    """K alike measures: points ``x`` (K, n, d), not to be written to, and weights ``w``.
 
-    ``gradient`` is ∇δF at the points, (K, n, d); that of Gaussians in `coefficients`,
-    (K, 1+d, d). ``size`` (K,) is the norm of its parts before they cancel.
+    Of Gaussians, fields v at the points m + Rz are kept as `coefficients` (Σw v, Σw z vᵀ),
+    (K, 1+d, d); ``std`` (K, d) and ``vectors`` (K, d, d) are those of R.
     """
 
-    measures: Measures
-    x: Array
+    def __init__(self, measures: Sequence[Any]) -> None:
+        self.measures, self.mu, self.w = measures, measures[0], measures[0].weights
+        self.gaussian = self.mu.kind == "gaussian"
+        self.x = np.array([mu.points for mu in measures])
+        self.x.setflags(write=False)
+        if self.gaussian:
+            self.std = np.sqrt(np.array([mu.eigen[0] for mu in measures]))
+            self.vectors = np.array([mu.eigen[1] for mu in measures])
+            self.means = np.array([mu.mean() for mu in measures])
+
+    def __len__(self) -> int:
+        return len(self.measures)
+
+    def powers(self, exponent: float) -> Array:
+        """R^exponent, (K, d, d)."""
+        scaled = self.vectors * (self.std**exponent)[:, None, :]
+        return np.asarray(scaled @ np.swapaxes(self.vectors, 1, 2))
+
+    def lengths(self, v: Array) -> Array:
+        """‖v‖ in L²(ρ), (K,); of Gaussians, of the tangent vector that the coefficients stand for.
+
+        That vector is b + H(x − m), H symmetric. The points are m + Rz, and a change of R by δR
+        changes the objective by ⟨G, δR⟩, G the second coefficient; so HR + RH = G + Gᵀ, and the
+        squared norm is |b|² + tr(HR²H).
+        """
+        if not self.gaussian:
+            return norms(v, self.w)
+        G = np.swapaxes(self.vectors, 1, 2) @ v[:, 1:] @ self.vectors
+        G = G + np.swapaxes(G, 1, 2)
+        sums = self.std[:, :, None] + self.std[:, None, :]
+        H = np.divide(G, sums, out=np.zeros_like(G), where=sums > 0) * self.std[:, None, :]
+        return np.asarray(np.sqrt((v[:, 0] ** 2).sum(axis=1) + (H * H).sum(axis=(1, 2))))
+
+    def extents(self) -> Array:
+        """‖X‖ in L²(ρ)."""
+        if not self.gaussian:
+            return norms(self.x, self.w)
+        return np.asarray(np.sqrt((self.means**2).sum(axis=1) + (self.std**2).sum(axis=1)))
+
+
+@dataclass(frozen=True)
+class Stack:
+    """F at K alike measures: ∇δF (K, n, d), or its coefficients, and the norm ``size`` (K,) of
+    the gradient's parts before they cancel."""
+
+    laws: Laws
     gradient: Array
     size: Array
     rows: Rows
@@ -83,41 +124,32 @@ def _same(a: Any, b: Any) -> bool:
     return a is b or np.array_equal(a, b)
 
 
-def positions(measures: Measures) -> Array:
-    """The points of alike measures, (K, n, d), not to be written to."""
-    x = np.array([mu.points for mu in measures])
-    x.setflags(write=False)
-    return x
-
-
-def stack(F: Functional, measures: Measures, x: Array, noise: Noise) -> Stack:
-    """Value and gradient of F at alike measures with points x, and their rounding errors.
+def stack(F: Functional, laws: Laws, noise: Noise) -> Stack:
+    """Value and gradient of F at alike measures, and their rounding errors.
 
     Raises
     ------
     InvalidFunctional
         If an answer is not real and finite, or has another shape.
     """
-    zero = np.zeros(len(x))
-    energy, scale, size, gradients = zero, zero, zero, []
+    energy, scale, size = np.zeros((3, len(laws)))
+    total: Array | float = 0.0
     with np.errstate(all="ignore"):
-        extent = _extents(measures, x)
-        for group in (F.smooth, F.internal):
-            found = [_weighted(c, _part(f, measures, x)) for c, f in group.terms]
-            if not found:
-                continue
-            gradients.append(sum(g for _, g in found))
-            length = lengths(measures, gradients[-1])
-            size = size + length
+        extent = laws.extents()
+        groups = [group for group in (F.smooth, F.internal) if group.terms]
+        for group in groups:
+            found = [_weighted(c, _part(f, laws)) for c, f in group.terms]
+            gradient = found[0][1] if len(found) == 1 else np.sum([g for _, g in found], axis=0)
+            length = laws.lengths(gradient)
+            total, size = gradient + total if np.ndim(total) else gradient, size + length
             scale = scale + (extent * length if isinstance(group, Smooth) else 0.0)
             for value, _ in found:
                 energy, scale = energy + value, scale + np.abs(value)
-        total = np.asarray(sum(gradients[1:], gradients[0]) if gradients else 0.0 * x)
-        slope = lengths(measures, total) if len(gradients) > 1 else size
+        slope = laws.lengths(np.asarray(total)) if len(groups) > 1 else size
     if not (np.isfinite(energy).all() and np.isfinite(slope).all()):
         raise InvalidFunctional("F or its gradient is NaN or infinite here")
     rows = Rows(energy, noise.energy * scale, slope, noise.gradient * size, extent)
-    return Stack(measures, x, total, size, rows)
+    return Stack(laws, np.asarray(total) if groups else 0.0 * laws.x, size, rows)
 
 
 Part = tuple[Array, Array]
@@ -127,25 +159,34 @@ def _weighted(c: float, part: Part) -> Part:
     return part if c == 1.0 else (c * part[0], c * part[1])
 
 
-def _part(f: Functional, measures: Measures, x: Array) -> Part:
+def _part(f: Functional, laws: Laws) -> Part:
     """Values (K,) and gradients of one term, at once where its structure allows for it."""
-    mu = measures[0]
-    S = f.on(mu) if isinstance(f, Smooth) else None
+    mu, x = laws.mu, laws.x
     if hasattr(f, "energy_per_mass") and hasattr(mu, "volume_slopes"):
         return _on_cells(f, mu, x)
-    if getattr(S, "linear", False):
-        values, gradients = _linear(S, mu.weights, x)
-    elif S is not None:
-        found = [S.value_and_gradient_at_points(y, mu.weights) for y in x]
-        values, gradients = [real(v) for v, _ in found], np.array([g for _, g in found])
+    if laws.gaussian and name_of(f) == "Entropy":
+        return _entropy(laws)
+    if isinstance(f, Smooth):
+        S = f.on(mu)
+        if getattr(S, "linear", False):
+            values, gradients = _linear(S, laws.w, x)
+        else:
+            found = [S.value_and_gradient_at_points(y, laws.w) for y in x]
+            values = np.array([real(v) for v, _ in found])
+            gradients = np.array([g for _, g in found])
     else:
-        values = [real(f.value(nu)) for nu in measures]
-        if f.spec().get("name") == "Entropy" and mu.kind == "gaussian":
-            return np.array(values), np.array([_entropic(nu) for nu in measures])
-        gradients = np.array([f.gradient(nu) for nu in measures])
+        values = np.array([real(f.value(nu)) for nu in laws.measures])
+        gradients = np.array([f.gradient(nu) for nu in laws.measures])
     if gradients.shape != x.shape or np.iscomplexobj(gradients) or np.iscomplexobj(values):
         raise InvalidFunctional(f"the gradient has shape {gradients.shape[1:]}, or F is complex")
-    return np.array(values), coefficients(mu.dim, gradients) if mu.kind == "gaussian" else gradients
+    return values, coefficients(mu.dim, gradients) if laws.gaussian else gradients
+
+
+def _entropy(laws: Laws) -> Part:
+    """−½ log det(2πe Σ), and the coefficients of ∇log ρ = −R⁻¹z."""
+    values = -0.5 * laws.mu.dim * (np.log(2.0 * np.pi) + 1.0) - np.log(laws.std).sum(axis=1)
+    inverse = laws.powers(-1.0)
+    return values, np.concatenate([np.zeros_like(inverse[:, :1]), -inverse], axis=1)
 
 
 def _on_cells(f: Any, mu: Any, x: Array) -> Part:
@@ -175,45 +216,7 @@ def coefficients(dim: int, v: Array) -> Array:
     return np.asarray(np.vstack([w, (z * w[:, None]).T]) @ v)
 
 
-def _entropic(mu: Any) -> Array:
-    """`coefficients` of ∇log ρ = −Σ^{-½}z."""
-    values, vectors = mu.eigen
-    return np.vstack([np.zeros(mu.dim), -(vectors / np.sqrt(values)) @ vectors.T])
-
-
-def lengths(measures: Measures, v: Array) -> Array:
-    """‖v‖ in L²(ρ), (K,), of fields at the points (K, n, d), of Gaussians by `affine_norms`."""
-    if measures[0].kind == "gaussian":
-        return affine_norms(measures, v)
-    return norms(v, measures[0].weights)
-
-
 def norms(v: Array, w: Array) -> Array:
     """(Σ w_i |v_ki|²)^½ for v of shape (K, n, d)."""
     squares = v * v
     return np.sqrt((squares[..., 0] if v.shape[-1] == 1 else squares.sum(axis=-1)) @ w)
-
-
-def affine_norms(measures: Measures, v: Array) -> Array:
-    """Norms of the tangent vectors b + H(x − m), H symmetric, that `coefficients` (b, G) stand for.
-
-    The points are m + Rz, and a change of R by δR changes the objective by ⟨G, δR⟩; so
-    HR + RH = G + Gᵀ, and the squared norm is |b|² + tr(HR²H).
-    """
-    s = np.sqrt(np.array([mu.eigen[0] for mu in measures]))
-    U = np.array([mu.eigen[1] for mu in measures])
-    G = np.swapaxes(U, 1, 2) @ v[:, 1:] @ U
-    sums = s[:, :, None] + s[:, None, :]
-    H = np.divide(G + np.swapaxes(G, 1, 2), sums, out=np.zeros_like(G), where=sums > 0)
-    scaled = H * s[:, None, :]
-    squared = (v[:, 0] ** 2).sum(axis=1) + (scaled * scaled).sum(axis=(1, 2))
-    return np.asarray(np.sqrt(squared))
-
-
-def _extents(measures: Measures, x: Array) -> Array:
-    """‖X‖ in L²(ρ)."""
-    mu = measures[0]
-    if mu.kind != "gaussian":
-        return norms(x, mu.weights)
-    squares = [nu.mean() @ nu.mean() + nu.cov().trace() for nu in measures]
-    return np.sqrt(np.array(squares))

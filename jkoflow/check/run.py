@@ -100,7 +100,7 @@ def identity(problem: Problem, run: Any) -> Finding:
 class Step(NamedTuple):
     """A step's number, its record (None if not saved), and the run's own time and energy."""
 
-    index: int
+    number: int
     record: Any
     time: float
     energy: float
@@ -274,9 +274,9 @@ class Walk:
             if step.measure is not None:
                 r = step.record
                 said = (r.index, r.tau, r.time, r.energy)
-                if said != (step.index, tau, step.time, step.energy):
+                if said != (step.number, tau, step.time, step.energy):
                     reason = f"says (step, τ, time, energy) = {said}, which is not so"
-                    yield rejected("record", reason, f"step {step.index}")
+                    yield rejected("record", reason, f"step {step.number}")
 
     def _evaluated(self, measures: list[Any], fresh: bool) -> Stack | Finding:
         """F there; the rounding errors last measured serve for a while."""
@@ -294,7 +294,7 @@ class Walk:
 
     def _consequences(self, steps: Steps) -> Iterator[Finding]:
         """What λ-convexity implies besides, where F claims it everywhere."""
-        mu = steps.new.measures[0]
+        mu = steps.new.laws.mu
         lam = modulus(steps.F, mu)
         if lam is None or steps.walls:
             return
@@ -331,8 +331,8 @@ class Walk:
 
 def sound(new: Stack) -> bool:
     """Whether all positions are finite, sorted where they are edges, and no radius is negative."""
-    mu, x = new.measures[0], new.x[..., 0]
-    if not np.isfinite(new.x).all():
+    mu, x = new.laws.mu, new.laws.x[..., 0]
+    if not np.isfinite(new.laws.x).all():
         return False
     if hasattr(mu, "edges") and (x[:, 1:] < x[:, :-1]).any():
         return False

@@ -15,7 +15,7 @@ from ..record import Witness
 from ..status import MissingStructure
 from . import policy
 from .evaluate import consistent, name_of, norm
-from .many import Measures, Noise, Rows, Stack, lengths, norms, positions, stack
+from .many import Laws, Noise, Rows, Stack, norms, stack
 from .transport import Carried, certify_all
 from .verdict import Finding, Report, Verdict, at_most, rejected, undecided
 
@@ -100,11 +100,13 @@ def membership(before: Measure, after: Measure, tau: float) -> Finding:
                    "the weights do not sum to 1")  # fmt: skip
 
 
-def evaluated(F: Functional, measures: Measures, noise: Noise | None = None) -> Stack | Finding:
+def evaluated(
+    F: Functional, measures: Sequence[Any], noise: Noise | None = None
+) -> Stack | Finding:
     """F at alike measures, with rounding errors measured at the last one unless they are known."""
     try:
         noise = Noise.at(F, measures[-1]) if noise is None else noise
-        return stack(F, measures, positions(measures), noise)
+        return stack(F, Laws(measures), noise)
     except MissingStructure as error:
         return undecided("evaluation", str(error))
     except Exception as error:  # a user's functional may raise anything
@@ -120,7 +122,7 @@ class Steps:
     """
 
     F: Functional
-    before: Measures
+    before: Sequence[Any]
     old: Rows
     new: Stack
     tau: Array
@@ -153,7 +155,7 @@ class Steps:
 
 def steps_of(
     F: Functional,
-    before: Measures,
+    before: Sequence[Any],
     old: Rows,
     new: Stack,
     tau: Array,
@@ -161,36 +163,35 @@ def steps_of(
     first: int = 0,
 ) -> Steps | Finding:
     """The steps from number ``first`` on (0: they have none), or why W2² is not certified."""
-    carried = certify_all(new.measures, before, new.x, witnesses)
+    carried = certify_all(new.laws, before, witnesses)
     if isinstance(carried, Finding):
         return carried.at(f"step {first}") if first else carried
     xi = new.gradient + carried.away / tau[:, None, None]
-    mu = new.measures[0]
-    if not hasattr(mu, "edges"):
-        r = held = lengths(new.measures, xi)
+    if not hasattr(new.laws.mu, "edges"):
+        r = held = new.laws.lengths(xi)
         walls: tuple[str, ...] = ()
     else:
-        r, held, walls = _on_edges(before, new, xi, witnesses)
+        r, held, walls = _on_edges(before, new.laws, xi, witnesses)
     full = np.hypot(r, np.sqrt(carried.spread) / tau)
     return Steps(F, before, old, new, tau, carried, r, full, held, walls, first)
 
 
 def _on_edges(
-    before: Measures, new: Stack, xi: Array, witnesses: Sequence[Witness | None]
+    before: Sequence[Any], laws: Laws, xi: Array, witnesses: Sequence[Witness | None]
 ) -> tuple[Array, Array, tuple[str, ...]]:
     """‖ξ‖ over what may move: tied edges stay sorted, ends on walls and at r = 0 stay inside."""
-    w, x = new.measures[0].weights, new.x[..., 0]
+    w, x, radial = laws.w, laws.x[..., 0], laws.mu.kind == "radial"
     r, walls = norms(xi, w), []
     held = r.copy()
     special = (x[:, 1:] <= x[:, :-1]).any(axis=1)
-    if new.measures[0].kind == "radial":
+    if radial:
         special |= x[:, 0] == 0.0
     for k, witness in enumerate(witnesses):
-        left, right = fixed_ends(before[k], new.measures[k], witness)
+        left, right = fixed_ends(before[k], laws.measures[k], witness)
         if not (special[k] or left or right):
             continue
-        mu = new.measures[k]
-        v = admissible(-xi[k], mu, left or (mu.kind == "radial" and x[k, 0] == 0.0), right)
+        origin = radial and x[k, 0] == 0.0
+        v = admissible(-xi[k], laws.measures[k], left or origin, right)
         inner = slice(1 if left else 0, -1 if right else None)
         r[k], held[k] = norm(v, w), norm(v[inner], w[inner])
         ends = [f"{x[k, j]:.6g}" for j, wall in ((0, left), (-1, right)) if wall]
@@ -302,7 +303,7 @@ def stationarity(s: Steps) -> Finding:
     def what(k: int) -> tuple[Verdict, str]:
         if s.held[k] <= bound[k]:
             return Verdict.UNDECIDED, "it holds only if ends are held that F pulls inwards"
-        if not consistent(s.F, s.new.measures[k]):
+        if not consistent(s.F, s.new.laws.mu):
             return Verdict.UNDECIDED, "it does not hold, but the cubature may be too coarse"
         return Verdict.REJECTED, "the optimality condition does not hold"
 
@@ -350,7 +351,7 @@ def convexity(s: Steps) -> tuple[Array, tuple[str, ...]] | str:
             return "F claims no finite modulus"
         return np.full(len(s.tau), float(s.F.convexity)), ()
     moduli = []
-    for k, mu in enumerate(s.new.measures):
+    for k, mu in enumerate(s.new.laws.measures):
         squared = float(s.transport.squared[k])
         level = s.new.rows.energy[k] + s.old.margin[k] + s.new.rows.margin[k]
         reach = farthest(s.F, s.before[k], level + squared / (2.0 * s.tau[k]), squared, s.tau[k])

@@ -12,13 +12,13 @@ from ..measures.base import Array, Measure
 from ..measures.cubature import normal_cubature
 from ..record import Witness
 from . import policy
-from .many import Measures, alike, positions
+from .many import Laws, alike
 from .verdict import Finding, at_most, rejected, undecided
 
 CLAIM = "transport"
 NOTHING_OFF = at_most(CLAIM, 0.0, 0.0)
 _TINY = 1e-300  # keeps the zero matrix, the map onto a point, positive
-_BLOCK = 4_000_000  # entries of the cost matrix held at once
+_BLOCK = 2**19  # entries of the cost matrix held at once
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Transport:
 def certify(after: Measure, before: Measure, witness: Witness | None) -> Transport | Finding:
     """W2²(after, before) with the finding that certifies it, or the finding that does not."""
     if after.kind == "gaussian":
-        found = _gaussians([after], [before], [witness])
+        found = _gaussians(Laws([after]), Laws([before]), [witness])
         if isinstance(found, Finding):
             return found
         field = found.away[0, 0] + normal_cubature(after.dim)[0] @ found.away[0, 1:]
@@ -101,8 +101,15 @@ def _moments(after: Measure, before: Measure, entries: Entries) -> tuple[float, 
     return squared, target, float(values @ np.einsum("ij,ij->i", off, off))
 
 
+def _numbers(witness: Witness, name: str) -> Array:
+    array = np.asarray(witness.arrays[name])
+    if np.iscomplexobj(array):
+        raise ValueError(f"{name} is complex")
+    return array.astype(float, copy=False)
+
+
 def _vector(witness: Witness, name: str, mu: Measure) -> Array:
-    v = np.asarray(witness.arrays[name], dtype=float)
+    v = _numbers(witness, name)
     if v.shape != mu.weights.shape:
         raise ValueError(f"{name} has shape {v.shape}, not {mu.weights.shape}")
     if not np.isfinite(v).all():
@@ -120,7 +127,7 @@ def _entries(after: Measure, before: Measure, witness: Witness) -> Entries:
     if witness.kind != "coupling":
         raise ValueError(f"a {witness.kind!r} witness does not fit a {after.kind} measure")
     rows, columns = np.asarray(arrays["rows"]), np.asarray(arrays["columns"])
-    values = np.asarray(arrays["values"], dtype=float)
+    values = _numbers(witness, "values")
     if rows.dtype.kind not in "iu" or columns.dtype.kind not in "iu":
         raise ValueError("rows and columns must be integers")
     if not rows.shape == columns.shape == values.shape or values.ndim != 1:
@@ -143,27 +150,35 @@ def _coupling(
     if not excess <= policy.EPS:
         return rejected(CLAIM, f"the coupling's marginals are wrong by {excess:.3g}")
     squared, target, spread = _moments(after, before, entries)
-    # lowered by their largest violation, f and g are feasible, which certifies the gap
-    violation, scale = dual_violation(after.points, before.points, f, g)
+    shift = float(a @ f)  # of no consequence, but for rounding
+    f, g = f - shift, g + shift
+    # lowered by their violations, f and g are feasible, which certifies the gap
+    violation, rounding = dual_violation(after, before, f, g)
     gap = squared - float(a @ f + b @ g) + violation
-    bound = policy.TRANSPORT_GAP * squared + policy.ROUNDING * policy.EPS * scale
+    bound = policy.TRANSPORT_GAP * squared + 4.0 * rounding
     reason = "the dual potentials do not show that the coupling is optimal"
     measured = max(gap, violation)
     return Transport(squared, target, spread, at_most(CLAIM, measured, bound, (), reason))
 
 
-def dual_violation(x: Array, y: Array, f: Array, g: Array) -> tuple[float, float]:
-    """max(0, max_ij f_i + g_j − |x_i − y_j|²) in blocks, and the scale of its rounding error."""
-    centre = x.mean(axis=0)
-    x, y = x - centre, y - centre
-    xx, yy = np.einsum("ij,ij->i", x, x), np.einsum("ij,ij->i", y, y)
-    scale = float(xx.max() + yy.max() + np.abs(f).max() + np.abs(g).max())
-    worst, block = 0.0, max(1, _BLOCK // len(y))
+def dual_violation(after: Measure, before: Measure, f: Array, g: Array) -> tuple[float, float]:
+    """Σ_i w_i max(0, max_j f_i + g_j − |x_i − y_j|²), and the error of rounding in it.
+
+    Each pair is given its own rounding, as if it spoke against the claim: points far away, or
+    with huge potentials, neither hide others nor count beyond their mass.
+    """
+    a, b = after.weights, before.weights
+    x, y = after.points - a @ after.points, before.points - a @ after.points
+    xx, yy = (x * x).sum(axis=1), (y * y).sum(axis=1)
+    unit = policy.ROUNDING * policy.EPS
+    error_x, error_y = unit * (np.abs(f) + xx), unit * (np.abs(g) + yy)
+    left = np.column_stack([2.0 * x, f - xx + error_x, np.ones(len(x))])
+    right = np.column_stack([y, np.ones(len(y)), g - yy + error_y]).T
+    total, block = 0.0, max(1, _BLOCK // len(y))
     for k in range(0, len(x), block):
         rows = slice(k, k + block)
-        slack = 2.0 * (x[rows] @ y.T) + (f - xx)[rows, None] + (g - yy)
-        worst = max(worst, float(slack.max())) if np.isfinite(slack).all() else np.inf
-    return worst, scale
+        total += float(a[rows] @ np.maximum(0.0, (left[rows] @ right).max(axis=1)))
+    return total, float(a @ error_x + b @ error_y)
 
 
 @dataclass(frozen=True)
@@ -178,61 +193,59 @@ class Carried:
 
 
 def certify_all(
-    after: Measures, before: Measures, x: Array, witnesses: Sequence[Witness | None]
+    after: Laws, before: Sequence[Any], witnesses: Sequence[Witness | None]
 ) -> Carried | Finding:
-    """`certify` for K steps, of which those after are alike and have the points x."""
-    mu = after[0]
-    if mu.kind == "gaussian":
-        return _gaussians(after, before, witnesses)
+    """`certify` for K steps that end in alike measures."""
+    if after.gaussian:
+        return _gaussians(after, Laws(before), witnesses)
     believed = all(witness is None or witness.kind == "monotone" for witness in witnesses)
-    if believed and hasattr(mu, "edges") and alike(mu, before[0]):
-        away = x - positions(before)
+    if believed and hasattr(after.mu, "edges") and alike(after.mu, before[0]):
+        away = after.x - np.array([mu.points for mu in before])
         squares = away * away
-        return Carried(squares[..., 0] @ mu.weights, away, np.zeros(len(x)), NOTHING_OFF)
+        return Carried(squares[..., 0] @ after.w, away, np.zeros(len(after)), NOTHING_OFF)
     found = []
-    for triple in zip(after, before, witnesses, strict=True):
+    for triple in zip(after.measures, before, witnesses, strict=True):
         transport = certify(*triple)
         if isinstance(transport, Finding):
             return transport
         found.append(transport)
     return Carried(
         np.array([t.squared for t in found]),
-        x - np.array([t.target for t in found]),
+        after.x - np.array([t.target for t in found]),
         np.array([t.spread for t in found]),
         max((t.finding for t in found), key=lambda f: f.severity),
     )
 
 
 def _gaussians(
-    after: Measures, before: Measures, witnesses: Sequence[Witness | None]
+    after: Laws, before: Laws, witnesses: Sequence[Witness | None]
 ) -> Carried | Finding:
-    new, old = np.array([mu.cov() for mu in after]), np.array([mu.cov() for mu in before])
-    d, matrices = after[0].dim, []
-    for witness, mu, nu in zip(witnesses, after, before, strict=True):
-        matrix = _matrix(witness, mu, nu)
+    matrices = []
+    for triple in zip(witnesses, after.measures, before.measures, strict=True):
+        matrix = _matrix(*triple)
         if isinstance(matrix, Finding):
             return matrix
         matrices.append(matrix)
-    A = np.array(matrices)
-    transposed, room = np.swapaxes(A, 1, 2), 1e-12 * np.abs(A).max(axis=(1, 2))
-    if (np.abs(A - transposed).max(axis=(1, 2)) > room).any():
+    A, root = np.array(matrices), after.powers(1.0)
+    if not np.isfinite(A).all():
+        return rejected(CLAIM, "the map's matrix is not finite")
+    room = 1e-12 * np.abs(A).max(axis=(1, 2))
+    if (np.abs(A - np.swapaxes(A, 1, 2)).max(axis=(1, 2)) > room).any():
         return rejected(CLAIM, "the map's matrix is not symmetric, hence no gradient")
     try:
-        np.linalg.cholesky(A + (room + _TINY)[:, None, None] * np.eye(d))
+        np.linalg.cholesky(A + (room + _TINY)[:, None, None] * np.eye(after.mu.dim))
     except np.linalg.LinAlgError:
         return rejected(CLAIM, "the map's matrix is not positive, hence not optimal")
-    error = np.linalg.norm(A @ new @ A - old, axis=(1, 2))
+    moved = root @ A
+    old = np.array([mu.cov() for mu in before.measures])
+    error = np.linalg.norm(np.swapaxes(moved, 1, 2) @ moved - old, axis=(1, 2))
     bound = policy.MAP * np.linalg.norm(old, axis=(1, 2))
-    bound += policy.EPS * np.linalg.norm(new, axis=(1, 2))
+    bound += policy.EPS * (after.std**2).max(axis=1)
     k = int(np.argmax(np.where(error <= bound, error - bound, np.inf)))
     reason = "the map does not take the new law to the old one"
     finding = at_most(CLAIM, error[k], bound[k], (), reason)
-    roots = np.array([mu.sqrt_cov for mu in after])
-    shift = np.array([mu.mean() - nu.mean() for mu, nu in zip(after, before, strict=True)])
-    stretch = roots - roots @ A  # of x − T(x), whose norm is W2
-    squared = (shift * shift).sum(axis=1) + (stretch * stretch).sum(axis=(1, 2))
-    away = np.concatenate([shift[:, None], stretch], axis=1)
-    return Carried(squared, away, np.zeros(len(A)), finding)
+    away = np.concatenate([(after.means - before.means)[:, None], root - moved], axis=1)
+    return Carried((away * away).sum(axis=(1, 2)), away, np.zeros(len(A)), finding)
 
 
 def _matrix(witness: Witness | None, after: Any, before: Any) -> Array | Finding:
@@ -244,9 +257,9 @@ def _matrix(witness: Witness | None, after: Any, before: Any) -> Array | Finding
     if witness.kind != "symmetric-map" or "matrix" not in witness.arrays:
         return rejected(CLAIM, f"a {witness.kind!r} witness does not fit Gaussians")
     try:
-        matrix = np.asarray(witness.arrays["matrix"], dtype=float)
+        matrix = _numbers(witness, "matrix")
     except (TypeError, ValueError) as error:
         return rejected(CLAIM, f"the witness is malformed: {error}")
-    if matrix.shape != after.cov().shape or not np.isfinite(matrix).all():
-        return rejected(CLAIM, f"the map's matrix has shape {matrix.shape}, or is not finite")
+    if matrix.shape != (after.dim, after.dim):
+        return rejected(CLAIM, f"the map's matrix has shape {matrix.shape}")
     return matrix

@@ -9,7 +9,7 @@ from scipy.optimize import isotonic_regression, minimize
 import jkoflow as jf
 from jkoflow.check import Verdict, check_step
 from jkoflow.check.evaluate import evaluate
-from jkoflow.check.many import affine_norms, coefficients
+from jkoflow.check.many import Laws, coefficients
 from jkoflow.check.step import admissible, farthest, isotonic
 from jkoflow.record import Witness
 
@@ -164,7 +164,7 @@ def test_walls_excuse_only_what_pushes_against_them() -> None:
 
 
 def affine_norm(mu: jf.Gaussian, xi: np.ndarray) -> float:  # type: ignore[type-arg]
-    return float(affine_norms([mu], coefficients(mu.dim, xi[None]))[0])
+    return float(Laws([mu]).lengths(coefficients(mu.dim, xi[None]))[0])
 
 
 def test_the_tangent_norm_of_a_gaussian_field() -> None:
