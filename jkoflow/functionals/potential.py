@@ -163,7 +163,13 @@ class QuadraticPotential(Smooth):
         return self.strength * self._centred(x)
 
     def curvature_at_points(self, x: Array, w: Array) -> Curvature:
-        return Curvature((self.strength * w)[:, None, None] * np.eye(x.shape[1]))
+        blocks = (self.strength * w)[:, None, None]
+        return Curvature(blocks if x.shape[1] == 1 else blocks * np.eye(x.shape[1]))
+
+    def value_and_gradient_at_points(self, x: Array, w: Array) -> tuple[float, Array]:
+        z = self._centred(x)
+        gradient = self.strength * z
+        return 0.5 * float(w @ np.einsum("ij,ij->i", z, gradient)), gradient
 
 
 def _center(center: ArrayLike) -> Array:

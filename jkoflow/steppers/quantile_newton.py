@@ -22,7 +22,7 @@ class Newton:
     def __init__(self, objective: Objective, tolerance: float, max_iterations: int) -> None:
         self.objective, self.tolerance, self.max_iterations = objective, tolerance, max_iterations
         self.iterations, self.residual, self.slope = 0, np.inf, np.nan
-        self.foretold = np.inf
+        self.foretold, self.before = np.inf, np.inf
 
     @property
     def stats(self) -> dict[str, Any]:
@@ -69,14 +69,15 @@ class Newton:
     def _converged(self, x: Array, here: Expanded) -> bool:
         if self.residual <= self.tolerance * self.slope:
             return True
+        slow = self.residual > 0.1 * self.before  # rounding is worth a look where progress ends
         near = self.residual <= 1e-3 * (1.0 + self.slope)
-        return near and self.residual <= 2.0 * self.objective.rounding(x, here)
+        return slow and near and self.residual <= 2.0 * self.objective.rounding(x, here)
 
     def _measure(self, x: Array, here: Expanded) -> None:
         """The residual and the slope in L2(ρ⁺), and the next residual, foretold."""
         w, tau = self.objective.mu.weights, self.objective.tau
         moved = x - self.objective.mu.edges
-        before = self.residual
+        self.before = before = self.residual
         self.slope = math.sqrt(w @ (moved * moved)) / tau
         self.residual = math.sqrt(here.gradient @ (here.gradient / w))
         falls = self.residual < 0.05 * before < np.inf
