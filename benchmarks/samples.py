@@ -66,7 +66,7 @@ def bimodal_log_density(x: np.ndarray) -> np.ndarray:
 
 
 def bimodal_score(x: np.ndarray) -> np.ndarray:
-    s = -x
+    s = -np.asarray(x)
     s[:, 0] += APART * np.tanh(APART * x[:, 0])
     return s
 

@@ -30,8 +30,8 @@ _NAMES = {
     "dynamics.sgd": ["sgd"],
     "equilibrium.gibbs": ["solve_gibbs"],
     "check": [
-        "check_functional", "check_step", "check_run", "check_fixed_point", "Verdict", "Report",
-        "Finding",
+        "check_functional", "check_step", "check_run", "check_fixed_point", "check_samples",
+        "Verdict", "Report", "Finding",
     ],
 }  # fmt: skip
 _ORIGIN = {name: module for module, names in _NAMES.items() for name in names}

@@ -4,6 +4,11 @@ It sees measures, functionals and records; no stepper, no solver and no run. Wha
 and what that does not say, is docs/acceptance.md.
 """
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from .fixed_point import check_fixed_point
 from .functional import check_functional
 from .run import check_run
@@ -18,5 +23,16 @@ __all__ = [
     "check_fixed_point",
     "check_functional",
     "check_run",
+    "check_samples",
     "check_step",
 ]
+
+if TYPE_CHECKING:
+    from .samples import check_samples
+
+
+def __getattr__(name: str) -> Any:
+    """The statistical tests, which the arithmetic does not need, when they are first used."""
+    if name == "check_samples":
+        return import_module(".samples", __name__).check_samples
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

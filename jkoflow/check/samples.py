@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,6 +18,7 @@ from .samples_modes import mode_mass_p_value
 from .samples_power import power_of
 from .samples_resampling import (
     Order,
+    Resampled,
     across,
     autocorrelation_time,
     chain,
@@ -40,13 +41,6 @@ MOST = 10_000
 
 LOOKS_CORRELATED = 6.0
 """Standard errors by which the autocorrelation of points called independent may differ from 0."""
-
-
-class PValue(NamedTuple):
-    """A test's name, and its p-value corrected for all tests."""
-
-    name: str
-    p: float
 
 
 def check_samples(
@@ -125,7 +119,8 @@ def check_samples(
     target = target_of(F, points, reference)
     order, looks = _order(points, correlated)
     tests = _battery(points, target, order, regions, float(alpha), random)
-    notes = (*notes, *target.assumptions, _power(order, points.shape[1], target, alpha))
+    notes = (_independence(order, correlated), *notes, *target.assumptions)
+    notes += (power_of(order.effective, points.shape[1], target.draw is not None),)
     findings = _findings(tests, order, correlated, looks, float(alpha), notes)
     return Report(f"{len(points)} points in R^{points.shape[1]} against ρ* of {F!r}", findings)
 
@@ -164,25 +159,20 @@ def _battery(
     regions: Any,
     alpha: float,
     rng: np.random.Generator,
-) -> list[PValue]:
-    copies = _copies(alpha, len(x))
-    families = [_adjusted(_by_forces(x, target.score, order, copies, rng))]
+) -> dict[str, float]:
+    """Names of tests with p-values corrected for all of them."""
+    flips = signs(order.blocks, _copies(alpha, len(x)), rng)
+    tests = _by_forces(x, target.score, order, flips)
     if target.draw is not None:
         y = target.draw(_reference_size(len(x), target.limited), rng)
-        families.append(_adjusted(_by_points(x, y, order, regions, copies, rng)))
-    elif target.log_density is not None:
-        p = mode_mass_p_value(target.log_density, x, order.time, rng)
-        families += [] if p is None else [{"mode masses": p}]
-    corrected = across([np.array(list(family.values())) for family in families])
+        tests |= _by_points(x, y, order, regions, flips, rng)
+    families = [dict(zip(tests, step_down(list(tests.values()), rng), strict=True))]
+    if target.draw is None and target.log_density is not None and target.force is not None:
+        p = mode_mass_p_value(target.log_density, target.force, x, order.time, rng)
+        families += [] if p is None else [{"mode masses": np.float64(p)}]
+    corrected = np.concatenate(across([np.array(list(family.values())) for family in families]))
     names = [name for family in families for name in family]
-    return [
-        PValue(name, float(p)) for name, p in zip(names, np.concatenate(corrected), strict=True)
-    ]
-
-
-def _adjusted(statistics: dict[str, Array]) -> dict[str, float]:
-    """p-values within a family of tests with common resamples."""
-    return dict(zip(statistics, step_down(list(statistics.values())), strict=True))
+    return {name: float(p) for name, p in zip(names, corrected, strict=True)}
 
 
 def _reference_size(n: int, limited: int | None) -> int:
@@ -190,47 +180,53 @@ def _reference_size(n: int, limited: int | None) -> int:
     return wanted if limited is None else min(limited, 2 * MOST)
 
 
-def _by_forces(
-    x: Array, score: Array, order: Order, copies: int, rng: np.random.Generator
-) -> dict[str, Array]:
-    """Tests that need ∇log ρ* at the points only, with common signs."""
+def _by_forces(x: Array, score: Array, order: Order, flips: Array) -> dict[str, Resampled]:
+    """Tests that need ∇log ρ* at the points only."""
+    copies = flips.shape[1] - 1
     scale = _scale(x)
     z, s = (x - x.mean(axis=0)) / scale, score * scale
-    v = signs(order.blocks, copies, rng)
     kernel = statistic.stein_kernel(z, s, float(x.shape[1]))
-    each = _light(v[order.block])
+    each = _light(flips[order.block])
     discrepancy = statistic.quadratic_forms(kernel, each, order.block, order.gap)
-    moments = statistic.largest_mean(order.sums(statistic.stein_moments(z, s)), v)
-    return {"kernel Stein discrepancy": discrepancy, "Stein moments": moments}
+    moments = statistic.largest_mean(order.sums(statistic.stein_moments(z, s)), flips)
+    return {
+        "kernel Stein discrepancy": Resampled.of(discrepancy, copies),
+        "Stein moments": Resampled.of(moments, copies),
+    }
 
 
 def _by_points(
-    x: Array, y: Array, order: Order, regions: Any, copies: int, rng: np.random.Generator
-) -> dict[str, Array]:
-    """Tests against points of ρ*, with common labels. Nothing that they use knows the labels."""
+    x: Array, y: Array, order: Order, regions: Any, flips: Array, rng: np.random.Generator
+) -> dict[str, Resampled]:
+    """Tests against points of ρ*. Nothing that they use knows the labels."""
     both = np.concatenate([x, y])
     z = (both - both.mean(axis=0)) / _scale(both)
-    v = contrasts(order, len(y), copies, rng)
+    v = _light(contrasts(order, flips, len(y), rng))
     directions = rng.standard_normal((10 if x.shape[1] > 1 else 1, x.shape[1]))
     directions /= np.linalg.norm(directions, axis=1)[:, None]
     below, levels = statistic.projection_features(z, directions)
-    if regions is None:
-        centres = statistic.centres_of(z, 8 if len(x) >= 400 else 4, rng)
-        label = statistic.nearest(z, centres)
-    else:
-        label = labels_of(regions, both)
-    inside = label[:, None] == np.arange(label.max() + 1)
-    light = _light(v).astype(np.float32, copy=False)
-    return {
-        "energy distance": statistic.quadratic_forms(statistic.distances(z), _light(v)),
+    inside = _regions(z, both, regions, len(x), rng)
+    single = v.astype(np.float32, copy=False)
+    values = {
+        "energy distance": statistic.quadratic_forms(statistic.distances(z), v),
         "projections": statistic.projection_statistic(
-            below.T.astype(np.float32) @ light, levels.reshape(len(directions) + 1, -1)
+            below.T.astype(np.float32) @ single, levels.reshape(len(directions) + 1, -1)
         ),
         "mode masses": statistic.mass_statistic(
-            inside.T.astype(np.float32) @ light, inside.mean(axis=0)
+            inside.T.astype(np.float32) @ single, inside.mean(axis=0)
         ),
         "moments": statistic.largest_difference(statistic.moment_features(z), v),
     }
+    return {name: Resampled.of(value, flips.shape[1] - 1) for name, value in values.items()}
+
+
+def _regions(z: Array, both: Array, regions: Any, n: int, rng: np.random.Generator) -> Array:
+    """Which region each point is in, one-hot, (N, K)."""
+    if regions is not None:
+        label = labels_of(regions, both)
+    else:
+        label = statistic.nearest(z, statistic.centres_of(z, 8 if n >= 400 else 4, rng))
+    return np.asarray(label[:, None] == np.arange(label.max() + 1))
 
 
 def _scale(x: Array) -> Array:
@@ -243,54 +239,37 @@ def _light(v: Array) -> Array:
     return v.astype(np.float32) if len(v) > 3000 else v
 
 
-def _power(order: Order, dim: int, target: Target, alpha: float) -> str:
-    return power_of(order.effective, dim, target.draw is not None, alpha)
-
-
-def _findings(
-    tests: list[PValue],
-    order: Order,
-    correlated: bool,
-    looks: float,
-    alpha: float,
-    notes: tuple[str, ...],
-) -> tuple[Finding, ...]:
-    independence = (
-        f"one stationary chain; autocorrelation time {order.time:.3g}, effective sample size "
-        f"{order.effective:.0f}" if correlated else "the points are independent (correlated=False)"
-    )  # fmt: skip
-    doubt = ""
-    if looks > LOOKS_CORRELATED:
-        doubt = "neighbouring points are correlated: say correlated=True"
-    short = order.effective < (SHORT_CHAIN if correlated else SHORT)
-    return tuple(
-        _finding(test, alpha, short, correlated, doubt, order.effective, (independence, *notes))
-        for test in tests
+def _independence(order: Order, correlated: bool) -> str:
+    if not correlated:
+        return "the points are independent (correlated=False)"
+    return (
+        f"the points are one stationary chain; autocorrelation time {order.time:.3g}, effective "
+        f"sample size {order.effective:.0f}"
     )
 
 
+def _findings(
+    tests: dict[str, float], order: Order, correlated: bool, looks: float, alpha: float, notes: Any
+) -> tuple[Finding, ...]:
+    doubt = ""
+    short = order.effective < (SHORT_CHAIN if correlated else SHORT)
+    if looks > LOOKS_CORRELATED:
+        doubt = "neighbouring points are correlated, so no p-value holds: say correlated=True"
+    elif short:
+        doubt = f"effective sample size {order.effective:.0f} is too small to tell"
+    valid = not correlated and looks <= LOOKS_CORRELATED  # a rejection then stands, short or not
+    return tuple(_finding(name, p, alpha, doubt, valid, notes) for name, p in tests.items())
+
+
 def _finding(
-    test: PValue,
-    alpha: float,
-    short: bool,
-    correlated: bool,
-    doubt: str,
-    effective: float,
-    assumptions: tuple[str, ...],
+    name: str, p: float, alpha: float, doubt: str, valid: bool, notes: tuple[str, ...]
 ) -> Finding:
-    level = f"{100 * alpha:g}%"
-    fails = test.p <= alpha * (1.0 + 1e-9)
-    reason = f"p = {test.p:.3g}, corrected for all tests"
-    if doubt:
-        verdict, reason = Verdict.UNDECIDED, f"{doubt}; {reason}"
-    elif short and (correlated or not fails):
-        verdict = Verdict.UNDECIDED
-        reason = f"effective sample size {effective:.0f} is too small to tell; {reason}"
+    fails = p <= alpha * (1.0 + 1e-9)
+    said, level = f"p = {p:.3g}, corrected for all tests", f"{100 * alpha:g}%"
+    if doubt and not (valid and fails):
+        verdict, reason = Verdict.UNDECIDED, f"{doubt}; {said}"
     elif fails:
-        verdict, reason = Verdict.REJECTED, f"REJECTED at {level}: {reason}"
+        verdict, reason = Verdict.REJECTED, f"REJECTED at {level}: {said}"
     else:
-        verdict, reason = Verdict.ACCEPTED, f"not rejected at {level}: {reason}"
-    return Finding(
-        f"not rejected: {test.name}", verdict, 1.0 - test.p, 1.0 - alpha, assumptions,
-        reason=reason,
-    )  # fmt: skip
+        verdict, reason = Verdict.ACCEPTED, f"not rejected at {level}: {said}"
+    return Finding(f"not rejected: {name}", verdict, 1.0 - p, 1.0 - alpha, notes, reason=reason)

@@ -15,13 +15,15 @@ import numpy as np
 from scipy.special import chdtrc, logsumexp
 
 from ..measures.base import Array
-from .samples_statistics import Labels, centres_of, nearest
+from .samples_statistics import Labels, nearest
 
 LogDensity = Callable[[Array], Array]
+Force = Callable[[Array], Array]
 FEWEST = 5
 """Points of a cluster below which its mass is not tested."""
 
-_VALLEY = 1.0  # f between two centres, below both: less is one mode
+_VALLEY = 1.0  # how far f falls between two modes, from the lower one
+_STARTS, _CLIMB = 50, 80
 _DRAWS = (500, 2000)
 _ROUNDS = 100
 
@@ -34,19 +36,20 @@ class Bridge(NamedTuple):
 
 
 def mode_mass_p_value(
-    f: LogDensity, x: Array, time: float, rng: np.random.Generator
+    f: LogDensity, force: Force, x: Array, time: float, rng: np.random.Generator
 ) -> float | None:
     """p-value for the masses of the modes that the points are in; None if there is one mode.
 
-    ``time`` is the autocorrelation time: counts and bridges are as uncertain as n/time points say.
+    ``force`` is ∇f, about. ``time`` is the autocorrelation time: counts and bridges are as
+    uncertain as n/time independent points say.
 
     Examples
     --------
-    >>> def f(x): return -0.5 * x[:, 1] ** 2 + np.logaddexp(
-    ...     -0.5 * (x[:, 0] - 5) ** 2, -0.5 * (x[:, 0] + 5) ** 2)
+    >>> def f(x): return -0.5 * (x**2).sum(axis=1) + np.log(np.cosh(5.0 * x[:, 0]))
+    >>> def force(x): return -x + [5.0, 0.0] * np.tanh(5.0 * x[:, :1])
     >>> rng = np.random.default_rng(0)
     >>> x = rng.normal(size=(500, 2)) + [5.0, 0.0] * rng.choice([-1, 1], (500, 1), p=[0.2, 0.8])
-    >>> mode_mass_p_value(f, x, 1.0, rng) < 1e-9
+    >>> mode_mass_p_value(f, force, x, 1.0, rng) < 1e-9
     True
     """
     scale = np.where(x.std(axis=0) > 0, x.std(axis=0), 1.0)
@@ -55,36 +58,48 @@ def mode_mass_p_value(
     def g(at: Array) -> Array:
         return f(at * scale)
 
-    mode, cell = _modes(g, z, rng)
-    kept = [k for k in range(int(mode.max()) + 1) if (mode[cell(z)] == k).sum() >= FEWEST]
+    starts = z[rng.permutation(len(z))[:_STARTS]]
+    tops = _summits(g, _climbed(lambda at: force(at * scale) * scale, starts))
+    label = nearest(z, tops)
+    kept = [k for k in range(len(tops)) if (label == k).sum() >= FEWEST]
     if len(kept) < 2:
         return None
-    label = mode[cell(z)]
     pooled = _pooled_cov(z, label, kept)
-    bridges = [_bridge(_within(g, k, mode, cell), z[label == k], pooled, time, rng) for k in kept]
+    bridges = [_bridge(_within(g, k, tops), z[label == k], pooled, time, rng) for k in kept]
     counts = np.array([(label == k).sum() for k in kept], dtype=float)
     return _p_value(counts, time, bridges)
 
 
-def _modes(
-    f: LogDensity, z: Array, rng: np.random.Generator
-) -> tuple[Labels, Callable[[Array], Labels]]:
-    """Clusters, joined where f has no valley between their centres: mode of each, and the cells."""
-    centres = centres_of(z, 8, rng)
-    k = len(centres)
+def _climbed(force: Force, z: Array) -> Array:
+    """Points moved uphill by the signs of the force, with a step for each coordinate.
+
+    A step grows while its sign stays and is halved when it turns (Riedmiller and Braun 1993).
+    """
+    step, last = np.full(z.shape, 0.1), np.zeros(z.shape)
+    for _ in range(_CLIMB):
+        sign = np.sign(force(z))
+        step = np.clip(step * np.where(sign * last < 0, 0.5, 1.2), 1e-4, 0.5)
+        z, last = z + step * sign, sign
+    return z
+
+
+def _summits(f: LogDensity, ends: Array) -> Array:
+    """One point for each hill: ends are of the same if f has no valley on the way between them."""
+    heights = f(ends)
+    order = np.argsort(-heights)
+    tops = [ends[order[0]]]
     s = np.linspace(0.0, 1.0, 21)[:, None]
-    mode = np.arange(k)
-    for a in range(k):
-        for b in range(a):
-            along = f((1.0 - s) * centres[a] + s * centres[b])
-            if min(along[0], along[-1]) - along.min() < _VALLEY:
-                mode[mode == mode[a]] = mode[b]
-    return np.unique(mode, return_inverse=True)[1].ravel(), lambda at: nearest(at, centres)
+    for end in ends[order[1:]]:
+        ways = np.concatenate([(1.0 - s) * top + s * end for top in tops])
+        along = f(ways).reshape(len(tops), -1)
+        if (along[:, -1] - along.min(axis=1) >= _VALLEY).all():
+            tops.append(end)
+    return np.array(tops)
 
 
-def _within(f: LogDensity, k: int, mode: Labels, cell: Callable[[Array], Labels]) -> LogDensity:
-    """f in the cells of one mode, −∞ outside."""
-    return lambda at: np.where(mode[cell(at)] == k, f(at), -np.inf)
+def _within(f: LogDensity, k: int, tops: Array) -> LogDensity:
+    """f in the cell of one mode, −∞ outside."""
+    return lambda at: np.where(nearest(at, tops) == k, f(at), -np.inf)
 
 
 def _pooled_cov(z: Array, label: Labels, kept: list[int]) -> Array:

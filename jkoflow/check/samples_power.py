@@ -3,5 +3,5 @@
 from __future__ import annotations
 
 
-def power_of(effective: float, dim: int, with_reference: bool, alpha: float) -> str:
+def power_of(effective: float, dim: int, with_reference: bool) -> str:
     return "power: to be measured"

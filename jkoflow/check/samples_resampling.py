@@ -91,43 +91,65 @@ def signs(blocks: int, copies: int, rng: np.random.Generator) -> Array:
     return np.asarray(flips)
 
 
-def contrasts(order: Order, m: int, copies: int, rng: np.random.Generator) -> Array:
-    """Labels 1/n of n points and −1/m of m reference points, and resampled ones, (n+m, copies+1).
+def contrasts(order: Order, flips: Array, m: int, rng: np.random.Generator) -> Array:
+    """Labels 1/n of n points and −1/m of m reference points, then resampled ones, (n+m, ·).
 
-    Independent points are exchanged with the reference: then the test is exact. Stretches of a
-    chain are not exchangeable with independent points; they keep their place and get random signs,
-    which are then centred (Leucht and Neumann 2013, Chwialkowski et al. 2014).
+    After the observed labels come, for each column of ``flips`` but the first, the labels times
+    random signs, those of the points being the given ones, centred among the points and among the
+    reference (Leucht and Neumann 2013, Chwialkowski et al. 2014). For independent points, as many
+    random exchanges of the labels follow: with them a test is exact. Stretches of a chain are not
+    exchangeable with independent points.
     """
-    n = len(order.block)
-    observed = np.concatenate([np.full(n, 1.0 / n), np.full(m, -1.0 / m)])
-    if order.gap == 0:
-        labels = np.tile(observed, (copies + 1, 1))
-        rng.permuted(labels[1:], axis=1, out=labels[1:])
-        return np.ascontiguousarray(labels.T)
-    x = signs(order.blocks, copies, rng)[order.block]
-    y = signs(m, copies, rng)
-    both = np.concatenate([(x - x.mean(axis=0)) / n, -(y - y.mean(axis=0)) / m])
-    both[:, 0] = observed
-    return both
+    n, copies = len(order.block), flips.shape[1] - 1
+    observed = np.concatenate([np.full(n, 1.0 / n), np.full(m, -1.0 / m)])[:, None]
+    x, y = flips[order.block, 1:], signs(m, copies, rng)[:, 1:]
+    signed = np.concatenate([(x - x.mean(axis=0)) / n, -(y - y.mean(axis=0)) / m])
+    if order.gap > 0:
+        return np.concatenate([observed, signed], axis=1)
+    exchanged = np.tile(observed.T, (copies, 1))
+    rng.permuted(exchanged, axis=1, out=exchanged)
+    return np.concatenate([observed, signed, exchanged.T], axis=1)
 
 
-def step_down(statistics: Sequence[Array]) -> Array:
-    """Adjusted p-values of tests that share their resamples, by the smallest p of each resample.
+class Resampled(NamedTuple):
+    """A statistic as observed, with resamples for its p-value, and others shared by all tests."""
 
-    Holm's step-down with the joint distribution in place of Bonferroni's bound (Westfall and
-    Young 1993). Column 0 is the observation; it counts among the resamples.
+    observed: float
+    own: Array
+    common: Array
+
+    @classmethod
+    def of(cls, values: Array, copies: int) -> Resampled:
+        """From the observed value, the common resamples, and the test's own ones if it has any."""
+        return cls(float(values[0]), values[-copies:], values[1 : copies + 1])
+
+    def p_value(self, rng: np.random.Generator) -> float:
+        """The rank of the observation among its resamples, ties broken at random: uniform."""
+        above = (self.own > self.observed).sum()
+        ties = 1 + (self.own == self.observed).sum()
+        return float((above + rng.random() * ties) / (1 + len(self.own)))
+
+    def common_p_values(self, rng: np.random.Generator) -> Array:
+        """The same for each of the common resamples among themselves."""
+        order = np.lexsort((rng.random(len(self.common)), -self.common))
+        p = np.empty(len(order))
+        p[order] = np.arange(len(order)) + rng.random(len(order))
+        return p / len(order)
+
+
+def step_down(tests: Sequence[Resampled], rng: np.random.Generator) -> Array:
+    """p-values of tests, adjusted by the smallest p of each common resample.
+
+    Holm's step-down with the joint distribution of the tests in place of Bonferroni's bound
+    (Westfall and Young 1993).
     """
-    rows = np.stack(statistics)
-    count = rows.shape[1]
-    ordered = np.sort(rows, axis=1)
-    p = np.stack(
-        [count - np.searchsorted(o, r, side="left") for o, r in zip(ordered, rows, strict=True)]
-    )
-    order = np.argsort(p[:, 0], kind="stable")
-    adjusted, last = np.empty(len(rows)), 0.0
+    p = np.array([test.p_value(rng) for test in tests])
+    common = np.stack([test.common_p_values(rng) for test in tests])
+    order = np.argsort(p, kind="stable")
+    adjusted, last = np.empty(len(p)), 0.0
     for rank, k in enumerate(order):
-        smallest = p[order[rank:]].min(axis=0)
-        last = max(last, float((smallest <= p[k, 0]).mean()))
+        smallest = common[order[rank:]].min(axis=0)
+        last = max(last, float(1 + (smallest <= p[k]).sum()) / (1 + len(smallest)))
         adjusted[k] = last
     return adjusted
 

@@ -34,6 +34,7 @@ UNSEEN = (
     "and a mode that no point has visited is invisible"
 )
 GRID = "points of ρ* come from its density on a grid, resolved to 1e-3 in log Z"
+_FEW = 500
 _BLOCK = 2000  # points at once where the gradient of S is wanted at points that carry no mass
 
 
@@ -42,12 +43,14 @@ class Target:
     """``score`` (n, D) is ∇log ρ* at the points; ``draw(m, rng)`` gives points of ρ*, or is None.
 
     ``limited`` is the number of reference points there are, where they cannot be drawn at will;
-    ``log_density`` is log ρ* up to a constant.
+    ``log_density`` is log ρ* up to a constant, and ``force`` its gradient, about: where S is not
+    linear, that of a part of the sample.
     """
 
     score: Array
     draw: Callable[[int, np.random.Generator], Array] | None
     log_density: Callable[[Array], Array] | None
+    force: Callable[[Array], Array] | None
     limited: int | None
     assumptions: tuple[str, ...]
 
@@ -61,9 +64,9 @@ def target_of(F: Functional, x: Array, reference: Any) -> Target:
     notes = () if local.linear or score is not None else (GIVEN,) if given else (OWN,)
     if score is not None:
         at = finite_answer(answer_of(score, (x,), x.shape, "the score"), "the score")
-        target = Target(at, None, None, None, ("∇log ρ* is the given function",))
+        target = Target(at, None, None, None, None, ("∇log ρ* is the given function",))
     else:
-        target = Target(local.score(x), None, local.log_density, None, notes)
+        target = Target(local.score(x), None, local.log_density, local.about().score, None, notes)
     if law is not None:
         return replace(target, **_drawn_from(law))
     if target.log_density is not None and x.shape[1] <= 2:
@@ -134,6 +137,14 @@ class _Local:
                 f"{error}; for points of R^D, give reference=solve_gibbs(F, ...).measure or "
                 "another law of the kind that F is a functional of"
             ) from error
+
+    def about(self) -> _Local:
+        """The same at fewer points of the law, where that makes a difference."""
+        if self.linear or len(self.law.points) <= _FEW or not isinstance(self.law, Particles):
+            return self
+        some = np.linspace(0, len(self.law.points) - 1, _FEW).round().astype(int)
+        fewer = Particles(self.law.points[some])
+        return _Local(self.smooth, self.beta, fewer, fewer.dim)
 
     def log_density(self, at: Array) -> Array:
         """−βψ, (m,)."""
