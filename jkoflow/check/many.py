@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,7 +54,7 @@ class Rows(NamedTuple):
 
 
 class Laws:
-    """K alike measures: points ``x`` (K, n, d), not to be written to, and weights ``w``.
+    """K alike measures, with points ``x`` (K, n, d), not to be written to, and weights ``w``.
 
     Of Gaussians, fields v at the points m + Rz are kept as `coefficients` (Σw v, Σw z vᵀ),
     (K, 1+d, d); ``std`` (K, d) and ``vectors`` (K, d, d) are those of R.
@@ -62,12 +63,17 @@ class Laws:
     def __init__(self, measures: Sequence[Any]) -> None:
         self.measures, self.mu, self.w = measures, measures[0], measures[0].weights
         self.gaussian = self.mu.kind == "gaussian"
-        self.x = np.array([mu.points for mu in measures])
-        self.x.setflags(write=False)
         if self.gaussian:
             self.std = np.sqrt(np.array([mu.eigen[0] for mu in measures]))
             self.vectors = np.array([mu.eigen[1] for mu in measures])
             self.means = np.array([mu.mean() for mu in measures])
+
+    @cached_property
+    def x(self) -> Array:
+        """The points."""
+        x = np.array([mu.points for mu in self.measures])
+        x.setflags(write=False)
+        return x
 
     def __len__(self) -> int:
         return len(self.measures)
@@ -149,7 +155,7 @@ def stack(F: Functional, laws: Laws, noise: Noise) -> Stack:
     if not (np.isfinite(energy).all() and np.isfinite(slope).all()):
         raise InvalidFunctional("F or its gradient is NaN or infinite here")
     rows = Rows(energy, noise.energy * scale, slope, noise.gradient * size, extent)
-    return Stack(laws, np.asarray(total) if groups else 0.0 * laws.x, size, rows)
+    return Stack(laws, np.asarray(total) if groups else np.zeros_like(laws.x), size, rows)
 
 
 Part = tuple[Array, Array]
@@ -161,11 +167,12 @@ def _weighted(c: float, part: Part) -> Part:
 
 def _part(f: Functional, laws: Laws) -> Part:
     """Values (K,) and gradients of one term, at once where its structure allows for it."""
-    mu, x = laws.mu, laws.x
+    mu = laws.mu
     if hasattr(f, "energy_per_mass") and hasattr(mu, "volume_slopes"):
-        return _on_cells(f, mu, x)
-    if laws.gaussian and name_of(f) == "Entropy":
-        return _entropy(laws)
+        return _on_cells(f, mu, laws.x)
+    if laws.gaussian and name_of(f) in _CLOSED:
+        return _CLOSED[name_of(f)](f, laws)
+    x = laws.x
     if isinstance(f, Smooth):
         S = f.on(mu)
         if getattr(S, "linear", False):
@@ -182,22 +189,33 @@ def _part(f: Functional, laws: Laws) -> Part:
     return values, coefficients(mu.dim, gradients) if laws.gaussian else gradients
 
 
-def _entropy(laws: Laws) -> Part:
+def _entropy(f: Functional, laws: Laws) -> Part:
     """−½ log det(2πe Σ), and the coefficients of ∇log ρ = −R⁻¹z."""
     values = -0.5 * laws.mu.dim * (np.log(2.0 * np.pi) + 1.0) - np.log(laws.std).sum(axis=1)
     inverse = laws.powers(-1.0)
     return values, np.concatenate([np.zeros_like(inverse[:, :1]), -inverse], axis=1)
 
 
+def _quadratic(f: Functional, laws: Laws) -> Part:
+    """(λ/2)(|m − c|² + tr Σ), and the coefficients of λ(x − c)."""
+    spec, strength = f.spec(), f.spec()["strength"]
+    away = laws.means - (0.0 if spec["center"] is None else np.array(spec["center"]))
+    values = 0.5 * strength * ((away**2).sum(axis=1) + (laws.std**2).sum(axis=1))
+    return values, strength * np.concatenate([away[:, None], laws.powers(1.0)], axis=1)
+
+
+_CLOSED = {"Entropy": _entropy, "QuadraticPotential": _quadratic}
+"""Terms whose value and gradient on Gaussians need no cubature."""
+
+
 def _on_cells(f: Any, mu: Any, x: Array) -> Part:
     """An internal energy of cells, as a function of the edges."""
     log_volume, left, right = mu.volume_slopes(x[..., 0])
     e, de, _ = f.energy_per_mass(mu.log_mass - log_volume)
-    pressure = mu.mass * de
+    pressure, w = -mu.mass * de, mu.weights
     gradient = np.zeros(x.shape[:2])
-    gradient[:, :-1] -= pressure * left
-    gradient[:, 1:] -= pressure * right
-    gradient /= mu.weights
+    gradient[:, :-1] = pressure / w[:-1] * left
+    gradient[:, 1:] += pressure / w[1:] * right
     return e @ mu.mass, gradient[..., None]
 
 
@@ -207,7 +225,8 @@ def _linear(S: Any, w: Array, x: Array) -> Part:
     V = S.first_variation_at_points(x[0], w, flat).reshape(x.shape[:2])
     values = V @ w
     values += real(S.value_at_points(x[0], w)) - values[0]
-    return values, np.asarray(S.gradient_at_points(flat, np.tile(w, len(x)))).reshape(x.shape)
+    any_weights = np.broadcast_to(1.0 / len(flat), len(flat))
+    return values, np.asarray(S.gradient_at_points(flat, any_weights)).reshape(x.shape)
 
 
 def coefficients(dim: int, v: Array) -> Array:

@@ -156,13 +156,18 @@ def blocks(steps: Iterable[Step]) -> Iterator[list[Step]]:
                 yield block
                 block = []
             else:
-                size += mu.points.size
+                size += _size(mu)
     except (Altered, Impossible):
         if block:
             yield block
         raise
     if block:
         yield block
+
+
+def _size(mu: Any) -> int:
+    """How many numbers the judge works with for one measure."""
+    return int(4 * mu.dim**2 if mu.kind == "gaussian" else mu.points.size)
 
 
 @dataclass
@@ -331,9 +336,12 @@ class Walk:
 
 def sound(new: Stack) -> bool:
     """Whether all positions are finite, sorted where they are edges, and no radius is negative."""
-    mu, x = new.laws.mu, new.laws.x[..., 0]
-    if not np.isfinite(new.laws.x).all():
+    mu, laws = new.laws.mu, new.laws
+    if laws.gaussian:
+        return bool(np.isfinite(laws.means).all() and np.isfinite(laws.std).all())
+    if not np.isfinite(laws.x).all():
         return False
+    x = laws.x[..., 0]
     if hasattr(mu, "edges") and (x[:, 1:] < x[:, :-1]).any():
         return False
     return mu.kind != "radial" or bool((x[:, 0] >= 0.0).all())

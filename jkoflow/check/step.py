@@ -87,7 +87,7 @@ def membership(before: Measure, after: Measure, tau: float) -> Finding:
                                f"R^{before.dim}")  # fmt: skip
     off, bound = 0.0, policy.MASS
     for mu in (before, after):
-        x, w = mu.points, mu.weights
+        x, w = mu.mean()[None] if mu.kind == "gaussian" else mu.points, mu.weights
         if not (np.isfinite(x).all() and np.isfinite(w).all() and (w >= 0).all()):
             return rejected(claim, "points or weights are not finite, or weights are negative")
         if hasattr(mu, "edges") and (np.diff(x[:, 0]) < 0).any():
