@@ -162,8 +162,8 @@ def _by_quadrature(
     """The findings in at most three coordinates."""
     box = space.support(lambda x: -question.exponent(x, rho[0].points, rho[0].masses))
     both = [_compared(question, rule, space, box, level) for level, rule in enumerate(rho)]
-    terms, numbers = (4.0 * np.abs(np.where(a == b, 0.0, a - b)) for a, b in (
-        (both[0].terms, both[1].terms), (both[0].numbers, both[1].numbers)))  # fmt: skip
+    pairs = zip(*((c.terms, c.numbers) for c in both), strict=True)
+    terms, numbers = (policy.QUADRATURE * np.abs(np.where(a == b, 0.0, a - b)) for a, b in pairs)
     size = np.abs(both[1].terms[np.isfinite(both[1].terms)]).sum()  # KL may well be infinite
     numbers[0] = terms.sum() + policy.ROUNDING * policy.EPS * size
     here = both[1]._replace(errors=numbers)
@@ -215,7 +215,8 @@ def _gaussian(question: Question, mu: Any, tolerance: float) -> list[Finding]:
                 for g in (mu, star))  # fmt: skip
     lower = _lead(question, rho, hat)
     lower += 0.5 * (star.log_det() - log_det) / question.beta
-    error = 4.0 * off + policy.ROUNDING * policy.EPS * (mu.dim + values.sum() + abs(log_z))
+    size = mu.dim + values.sum() + abs(log_z)
+    error = policy.QUADRATURE * off + policy.ROUNDING * policy.EPS * size
     variation = min(math.sqrt(0.5 * kl), math.sqrt(-math.expm1(-kl)))
     blur = math.sqrt(policy.EPS * np.trace(mu.cov() + star.cov()))
     here = Compared(rho, hat, np.array([kl, variation, math.sqrt(max(square, 0.0)), lower]),
@@ -240,7 +241,8 @@ def _findings(
         assumed = [*assumed, TALAGRAND]
     numbers, errors = here.numbers, here.errors
     doubt = Verdict.REJECTED if numbers[0] - errors[0] > tolerance else Verdict.UNDECIDED
-    reason = "" if doubt is Verdict.REJECTED else "the quadrature is too coarse: raise nodes"
+    unclear = doubt is Verdict.UNDECIDED
+    reason = "the quadrature is too coarse: raise nodes" if unclear else "ρ is not exp(−βψ)/Z"
     rows = zip(("equation", "total variation", "W2"), numbers, errors,
                (tolerance, math.sqrt(0.5 * tolerance), reach),
                ("KL(ρ‖ρ̂) =", *how), strict=False)  # fmt: skip
@@ -254,7 +256,8 @@ def _findings(
     doubt = Verdict.REJECTED if lower > bound else Verdict.UNDECIDED
     if not question.convex:
         where = f"F(ρ) − F(ρ̂) ≥ {lower:.4g}"
-        return [*found, Finding("gap", doubt, float(lower), bound, tuple(assumed), where, GENERAL)]
+        reason = GENERAL if doubt is Verdict.UNDECIDED else "ρ̂ has less energy"
+        return [*found, Finding("gap", doubt, float(lower), bound, tuple(assumed), where, reason)]
     where = f"F(ρ) − min F is between {max(lower, 0.0):.4g} and {upper:.4g}"
     gap = at_most("gap", upper, bound, (*assumed, CONVEX), "", doubt, where)
     return [*found, gap, _attack(question, question.smooth, here)]

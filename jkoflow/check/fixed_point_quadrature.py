@@ -21,7 +21,6 @@ NODES = {1: (2400, 3600), 2: (64, 96), 3: (32, 48)}
 """Nodes an axis, coarse and fine. 32 midpoints on ±9.6 standard deviations of a normal law leave
 exp(−2π²/0.6²) = 1e-24 of it, and 1e-6 where they are twice as far apart."""
 CELL_NODES = (3, 5)
-AGREEMENT = 1e-9  # relative, of a quadratic with its fit: differences lose some digits
 STANDARD = 9.6  # where the density of N(0, 1) is policy.NEGLIGIBLE
 _PROBES = {1: 1024, 2: 80, 3: 32}  # an axis: the grid on which a box is found
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
@@ -98,13 +97,12 @@ class Space(NamedTuple):
 def _panels(a: float, b: float, nodes: int) -> tuple[Array, Array]:
     ends = np.linspace(a, b, math.ceil(nodes / 8) + 1)
     half = 0.5 * np.diff(ends)[:, None]
-    at = np.asarray(ends[:-1, None] + half * (1.0 + _NODES), dtype=np.float64)
-    return at.ravel(), (half * _WEIGHTS).ravel()
+    return (ends[:-1, None] + half * (1.0 + _NODES)).ravel(), (half * _WEIGHTS).ravel()
 
 
 def _midpoints(a: float, b: float, nodes: int) -> tuple[Array, Array]:
     h = (b - a) / nodes
-    return a + h * (np.arange(nodes) + 0.5), h * np.ones(nodes)
+    return np.asarray(a + h * (np.arange(nodes) + 0.5)), h * np.ones(nodes)
 
 
 def _grid(axes: list[Array]) -> Array:
@@ -207,7 +205,7 @@ def quadratic_form(f: LogFunction, dim: int) -> tuple[float, Array, Array, float
     z *= np.repeat([0.3, 1.0, 3.0, 10.0], 16)[:, None]
     values = f(z)
     gap = np.abs(values - c - z @ b - 0.5 * np.einsum("ij,jk,ik->i", z, A, z))
-    if not (gap <= AGREEMENT * (np.abs(values) + abs(c) + np.abs(up).max())).all():
+    if not (gap <= policy.QUADRATIC * (np.abs(values) + abs(c) + np.abs(up).max())).all():
         raise NotDefined("the dimension is above 3 and δS/δρ is not quadratic: a law that is "
                          "invariant under rotations can be judged as Radial")  # fmt: skip
     return c, b, 0.5 * (A + A.T), float(gap[:32].max())

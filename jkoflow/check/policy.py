@@ -50,3 +50,12 @@ smooth one than O(n^-2) in KL (2e-4 at n = 100), so much smaller would reject ex
 
 NEGLIGIBLE = 45.0
 """The Gibbs density is integrated until its logarithm is this far below its maximum (3e-20)."""
+
+QUADRATURE = 4.0
+"""The error of a quadrature is taken as this times what it differs from one with two thirds of the
+nodes. That holds if the error falls like n^-0.6 or faster; kinks give n^-2, smooth densities far
+more. Over 300 random mixtures of normal laws the error was never above it."""
+
+QUADRATIC = 1e-9
+"""A function whose values are those of its quadratic fit to this relative accuracy, at random
+points up to 10 standard deviations away, is that quadratic: the fit's differences cost digits."""
