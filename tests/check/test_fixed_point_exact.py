@@ -447,3 +447,99 @@ def test_arguments_that_make_no_sense_are_refused():
         check_fixed_point(3.0, mu)
     four = check_fixed_point(F, density, domain=(-np.ones(4), np.ones(4)))
     assert four.verdict is U and "Radial" in four["equation"].reason
+
+
+def normal_mixture(log_weights, centres, widths):
+    def log_density(x):
+        parts = [
+            a - 0.5 * ((x - c) / s) ** 2 - np.log(s) - 0.5 * np.log(2 * np.pi)
+            for a, c, s in zip(log_weights, centres, widths, strict=True)
+        ]
+        return np.logaddexp.reduce(parts, axis=0)[:, 0]
+
+    return log_density
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_the_stated_error_holds_for_random_mixtures(seed):
+    """Modes 100 times narrower than their distance, and few nodes: wrong numbers, honest errors."""
+    rng = np.random.default_rng(seed)
+    k = rng.integers(1, 5)
+    centres, widths = rng.uniform(-4, 4, k), 10.0 ** rng.uniform(-2, 0.3, k)
+    weights = [w - np.logaddexp.reduce(w) for w in rng.normal(size=(2, k))]
+    p, q = (normal_mixture(w, centres, widths) for w in weights)
+    x = np.linspace(-16.0, 16.0, 640_001)[:, None]  # 200 points a standard deviation
+    ratio = p(x) - q(x)
+    exact = float(np.exp(p(x)) @ ratio) * 32.0 / 640_000
+    F = jf.Entropy() + jf.Potential(lambda x: -q(x))
+    for nodes in (None, 160):
+        report = check_fixed_point(F, p, domain=(-5.0, 5.0), nodes=nodes)
+        error = stated_error(report["equation"])
+        assert -1e-12 <= report["equation"].measured - exact <= 2.0 * error + 1e-12
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_total_variation_and_w2_against_a_fine_grid(seed):
+    rng = np.random.default_rng(seed)
+    weights = [w - np.logaddexp.reduce(w) for w in rng.normal(size=(2, 3))]
+    centres = rng.uniform(-4, 4, 3)
+    p, q = (normal_mixture(w, centres, np.full(3, 0.4)) for w in weights)
+    x = np.linspace(-8.0, 8.0, 400_001)
+    h = x[1] - x[0]
+    one, two = (np.exp(f(x[:, None])) for f in (p, q))
+    report = check_fixed_point(jf.Entropy() + jf.Potential(lambda x: -q(x)), p, domain=(-5.0, 5.0))
+    variation = 0.5 * np.abs(one - two).sum() * h
+    assert report["total variation"].measured == pytest.approx(variation, rel=1e-3)
+    levels = (np.arange(200_000) + 0.5) / 200_000
+    quantiles = [np.interp(levels, np.cumsum(f) * h, x) for f in (one, two)]
+    distance = math.sqrt(np.mean((quantiles[0] - quantiles[1]) ** 2))
+    assert report["W2"].measured == pytest.approx(distance, rel=1e-3)
+
+
+@pytest.mark.parametrize("dim", [2, 9])
+def test_a_general_equation_on_radii(dim):
+    """G = a r²/2 on radii is the normal law N(0, 1/a) of R^d, as its functional says too."""
+    a = 1.4
+    mu = jf.Radial.normal(1.5**-0.5, dim, 3000)
+    of_equation = check_fixed_point(lambda at, x, w: 0.5 * a * at[:, 0] ** 2, mu)
+    of_energy = check_fixed_point(jf.Entropy() + jf.QuadraticPotential(a), mu)
+    exact = 0.5 * dim * (a / 1.5 - 1 - math.log(a / 1.5))
+    for report in (of_equation, of_energy):
+        assert report["equation"].measured == pytest.approx(exact, rel=1e-2)  # 3000 cells
+
+
+def test_radial_symmetry_is_no_proof_of_minimality():
+    """Attraction is no convexity: laws that are not invariant may have less energy."""
+    F = jf.QuadraticPotential(1.0) + jf.QuadraticInteraction(0.5) + jf.Entropy()
+    report = check_fixed_point(F, jf.Radial.normal(1.5**-0.5, 3, 1000))
+    assert report["equation"].verdict is A and report["gap"].verdict is U
+
+
+def test_a_user_s_own_functional_keeps_its_claim():
+    class Quartic(jf.functionals.Smooth):
+        """(∫x² dρ)², convex along mixtures."""
+
+        convex_in_mixtures = True
+
+        def value_at_points(self, x, w):
+            return float(w @ x[:, 0] ** 2) ** 2
+
+        def first_variation_at_points(self, x, w, at):
+            return 2.0 * float(w @ x[:, 0] ** 2) * at[:, 0] ** 2
+
+        def gradient_at_points(self, x, w):
+            return 4.0 * float(w @ x[:, 0] ** 2) * x
+
+        def spec(self):
+            return {"name": "Quartic"}
+
+    # ψ = 2v x²: the variance solves v = 1/(4v)
+    report = check_fixed_point(Quartic() + jf.Entropy(), jf.Gaussian(0.0, 0.5))
+    assert report.verdict is A and report["gap"].measured < 1e-11
+
+
+def test_the_report_is_written_like_any_other():
+    F = jf.Entropy() + jf.QuadraticPotential(1.0)
+    report = check_fixed_point(F, lambda x: -0.5 * x[:, 0] ** 2, domain=(-1.0, 1.0))
+    assert "UNDECIDED" not in report.text() and "KL(ρ‖ρ̂) = " in report.text()
+    assert '"equation"' in report.to_json()
