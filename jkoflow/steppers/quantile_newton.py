@@ -55,7 +55,7 @@ class Newton:
                 return x + d, Status.CONVERGED
             found = self._line_search(x, here, d)
             if found is None:
-                return self.objective.sorted(x), self._stalled()
+                return self.objective.sorted(x), self._stalled(x, here)
             x, here = found
 
     def _start(self, x: Array) -> tuple[Array, Expanded]:
@@ -88,9 +88,10 @@ class Newton:
         sorted_ = bool((x[1:] >= x[:-1]).all())
         return sorted_ and self.objective.admissible(x) and bool(np.isfinite(x).all())
 
-    def _stalled(self) -> Status:
+    def _stalled(self, x: Array, here: Expanded) -> Status:
         """No decrease is left; that is convergence where the residual is small as well."""
-        return Status.CONVERGED if self.residual <= 1e-6 * (1.0 + self.slope) else Status.STALLED
+        small = max(1e-6 * (1.0 + self.slope), 2.0 * self.objective.rounding(x, here))
+        return Status.CONVERGED if self.residual <= small else Status.STALLED
 
     def _line_search(self, x: Array, here: Expanded, d: Array) -> tuple[Array, Expanded] | None:
         """The first of x + d, x + d/2, … that decreases the objective enough; None if none."""
