@@ -1,7 +1,9 @@
 """What judging a run costs against computing it, from memory and from disk.
 
-Figures are seconds of `check_run` over seconds of `flow` in the same process, one thread, the least
-over repeats. From disk, the judge also reads and verifies the store.
+Milliseconds a step, and their ratio to those of `flow`, in the same process, one thread, the least
+over repeats. ``once`` is what a run costs however long it is, most of it the attack on F at its
+first and last measure; it is in the ratios. From disk, the judge also reads and verifies the
+store (``read``).
 
     OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/judge.py
 """
@@ -20,6 +22,18 @@ from jkoflow.check import check_run
 from jkoflow.store.format import read_run
 
 OU = jf.Entropy() + jf.QuadraticPotential(1.0)
+
+
+def nearly_gaussian(dim: int) -> jf.Problem:
+    """A potential that is not quadratic, so that steps are iterative."""
+    V = jf.Potential(
+        lambda x: np.log(np.cosh(x)).sum(axis=1) + 0.5 * (x * x).sum(axis=1),
+        gradient=lambda x: np.tanh(x) + x,
+        hessian=lambda x: (1.0 / np.cosh(x) ** 2 + 1.0)[:, :, None] * np.eye(x.shape[1]),
+        convexity=1.0,
+    )
+    start = jf.Gaussian(np.ones(dim), np.diag(np.geomspace(0.2, 4.0, dim)))
+    return jf.Problem(jf.Entropy() + V, start, tau=0.05, steps=30)
 
 
 def anisotropic(dim: int) -> jf.Problem:
@@ -59,15 +73,18 @@ def problems() -> dict[str, jf.Problem]:
     """By what is printed."""
     return {
         "1-D OU, n=200": jf.Problem(OU, jf.Quantiles.normal(0.0, 0.5, 200), tau=0.005, steps=1000),
-        "1-D OU, n=1000": jf.Problem(OU, jf.Quantiles.normal(0.0, 0.5, 1000), tau=0.005, steps=1000),
+        "1-D OU, n=1000": jf.Problem(
+            OU, jf.Quantiles.normal(0.0, 0.5, 1000), tau=0.005, steps=1000
+        ),
         "1-D double well, n=1000": quartic(1000),
         "radial OU in R^40, n=500": jf.Problem(
-            OU, jf.Radial.normal(0.5, 40, 500), tau=0.02, steps=200
+            OU, jf.Radial.normal(0.5, 40, 500), tau=0.002, steps=1000
         ),
         "Gaussian, d=1": jf.Problem(OU, jf.Gaussian(1.0, 0.25), tau=0.005, steps=1000),
         "Gaussian, d=10": anisotropic(10),
         "Gaussian, d=40": anisotropic(40),
-        "particles n=2000, D=40": network(2000, 40, 0.5, 3),
+        "Gaussian, d=10, log cosh": nearly_gaussian(10),
+        "particles n=2000, D=40": network(2000, 40, 0.5, 10),
     }
 
 
@@ -86,21 +103,29 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", default="", help="part of the name of a problem")
     options = parser.parse_args()
-    print(f"{'':26}{'compute':>10}{'judge':>10}{'read':>10}{'in memory':>11}{'on disk':>10}")
+    head = ("compute", "judge", "read", "once", "in memory", "on disk")
+    print(" " * 26 + "".join(f"{name:>11}" for name in head))
     for name, problem in problems().items():
-        if options.only not in name:
-            continue
-        run = jf.flow(problem)
-        with tempfile.TemporaryDirectory() as folder:
-            jf.flow(problem, store=Path(folder) / "run")
-            repeats = options.repeats if "particles" not in name else 2
-            compute = least(lambda p=problem: jf.flow(p), repeats)
-            judge = least(lambda p=problem, r=run: check_run(p, r), repeats)
-            read = least(lambda f=folder: list(read_run(Path(f) / "run")), repeats)
-            stored = least(lambda p=problem, f=folder: check_run(p, Path(f) / "run"), repeats)
-        steps = problem.steps
-        times = "".join(f"{1e3 * t / steps:8.3f}ms" for t in (compute, judge, read))
-        print(f"{name:26}{times}{judge / compute:11.2f}{stored / compute:10.2f}", flush=True)
+        if options.only in name:
+            print(f"{name:26}" + row(problem, options.repeats), flush=True)
+
+
+def row(problem: jf.Problem, repeats: int) -> str:
+    """Times a step and ratios for one problem."""
+    run = jf.flow(problem)
+    short = jf.Problem(problem.functional, problem.initial, problem.taus[:1])
+    first = jf.flow(short)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "run"
+        jf.flow(problem, store=path)
+        compute = least(lambda: jf.flow(problem), repeats)
+        judge = least(lambda: check_run(problem, run), repeats)
+        once = least(lambda: check_run(short, first), repeats)
+        read = least(lambda: list(read_run(path)), repeats)
+        stored = least(lambda: check_run(problem, path), repeats)
+    times = [1e3 * t / problem.steps for t in (compute, judge, read)] + [1e3 * once]
+    ratios = (judge / compute, stored / compute)
+    return "".join(f"{t:9.3f}ms" for t in times) + "".join(f"{r:11.2f}" for r in ratios)
 
 
 if __name__ == "__main__":

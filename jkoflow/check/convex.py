@@ -116,6 +116,6 @@ class Dissipation:
         """The two halves against the energy lost."""
         claim, why = "energy dissipation", "the energy lost is not what slopes and distances say"
         return [
-            at_most(claim, self.after - spent, self.margin, ASSUMED, why, where="slopes after"),
-            at_most(claim, spent - self.before, self.margin, ASSUMED, why, where="slopes before"),
+            at_most(claim, self.after - spent, self.margin, ASSUMED, why, where="after the steps"),
+            at_most(claim, spent - self.before, self.margin, ASSUMED, why, where="before the steps"),
         ]

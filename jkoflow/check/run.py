@@ -165,6 +165,12 @@ def blocks(steps: Iterable[Step]) -> Iterator[list[Step]]:
         yield block
 
 
+def _settled(f: Finding) -> bool:
+    """Accepted, or undecided for want of a claim, which a closer look will not find."""
+    wanting = f.claim == "minimality" and math.isnan(f.measured)
+    return f.verdict is Verdict.ACCEPTED or (wanting and f.verdict is Verdict.UNDECIDED)
+
+
 def _size(mu: Any) -> int:
     """How many numbers the judge works with for one measure."""
     return int(4 * mu.dim**2 if mu.kind == "gaussian" else mu.points.size)
@@ -200,12 +206,13 @@ class Walk:
     def take(self, block: list[Step]) -> Iterator[Finding]:
         """The findings of the next steps: all at once if all is well, else one by one.
 
-        Rounding is measured at steps 1, 2, 4, …, then every 128 steps, and wherever it matters.
+        Rounding is measured whenever the number of steps has doubled, or 128 more were taken,
+        and wherever it matters.
         """
         if len(block) > 1 or (self.noise is not None and self.count + 1 < self.due):
             memory = replace(self, dissipation=replace(self.dissipation))
             found = list(self._judged(block, fresh=False))
-            if found and all(f.verdict is Verdict.ACCEPTED for f in found):
+            if found and all(_settled(f) for f in found):
                 yield from found
                 return
             vars(self).update(vars(memory))

@@ -137,6 +137,12 @@ class Steps:
         """`worst`, with the number of the step."""
         return worst(self.first, *arguments)
 
+    def somewhere(self, finding: Finding) -> Finding:
+        """A finding about all of the steps, with their numbers."""
+        last = self.first + len(self.tau) - 1
+        named = f"step {last}" if last == self.first else f"steps {self.first} to {last}"
+        return finding.at(named) if self.first else finding
+
     @property
     def blind(self) -> Array:
         """Rounding error of W2: differences of points carry EPS times the points."""
@@ -203,7 +209,9 @@ def fixed_ends(before: Measure, after: Measure, witness: Witness | None) -> tupl
     """Which ends the witness says are walls; only an end that did not move can be one."""
     if witness is None or "fixed" not in witness.arrays:
         return False, False
-    flags = np.asarray(witness.arrays["fixed"]).ravel().astype(bool)
+    flags = np.asarray(witness.arrays["fixed"]).ravel()
+    if flags.dtype.kind not in "biuf":
+        return False, False
     x, y = before.points[:, 0], after.points[:, 0]
     return (
         bool(len(flags) == 2 and flags[0] and x[0] == y[0]),
@@ -271,8 +279,7 @@ def worst(
 
 def judged(steps: Steps) -> Iterator[Finding]:
     """Transport and what rests on it, for measures that are known to belong together."""
-    finding = steps.transport.finding
-    yield finding.at(f"step {steps.first}") if steps.first else finding
+    yield steps.somewhere(steps.transport.finding)
     yield energy_inequality(steps)
     yield stationarity(steps)
     yield minimality(steps)
@@ -298,7 +305,7 @@ def stationarity(s: Steps) -> Finding:
     hidden = new.blur > policy.BLIND * (s.new.size + s.slope) + policy.RESOLUTION * size
     if hidden.any():
         blur = new.blur[np.argmax(hidden)]
-        return undecided(claim, f"rounding alone leaves a residual of {blur:.3g}")
+        return s.somewhere(undecided(claim, f"rounding alone leaves a residual of {blur:.3g}"))
 
     def what(k: int) -> tuple[Verdict, str]:
         if s.held[k] <= bound[k]:
@@ -321,14 +328,14 @@ def minimality(s: Steps) -> Finding:
     try:
         found = convexity(s)
     except Exception as error:  # a user's claim may raise anything
-        return undecided(claim, f"F's claims cannot be had: {type(error).__name__}: {error}")
+        found = f"F's claims cannot be had: {type(error).__name__}: {error}"
     if isinstance(found, str):
-        return undecided(claim, found)
+        return s.somewhere(undecided(claim, found))
     modulus, basis = found
     kappa = 1.0 / s.tau + modulus
     if not (kappa > 0).all():
         why = f"1/τ + λ = {kappa.min():.3g} is not positive: a smaller τ could be certified"
-        return undecided(claim, why)
+        return s.somewhere(undecided(claim, why))
     gap = s.full**2 / (2.0 * kappa)
     floor = s.old.margin + new.margin + new.blur**2 / kappa + 2.0 * unseen(s) / (kappa * s.tau)
     bound = policy.GAP * np.maximum(0.0, s.old.energy - new.energy) + floor
