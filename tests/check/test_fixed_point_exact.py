@@ -53,6 +53,14 @@ def test_correlated_gaussians_in_any_dimension(dim):
     assert wrong["equation"].measured == pytest.approx(exact, rel=1e-7)
     assert wrong["equation"].verdict is R
     assert wrong["gap"].measured == pytest.approx(exact / beta, rel=1e-7)
+    # S is linear, so that the lower companion is KL/β too (four digits are printed)
+    assert between(wrong) == pytest.approx((exact / beta, exact / beta), rel=1e-3)
+    if dim > 3:
+        variation = min(math.sqrt(exact / 2), math.sqrt(1 - math.exp(-exact)))
+        assert wrong["total variation"].measured == pytest.approx(variation, rel=1e-5)
+        reach = math.sqrt(2 * 1e-3 * np.linalg.eigvalsh(T)[-1])  # Talagrand for N(n, T)
+        assert wrong["W2"].bound == pytest.approx(reach, rel=1e-6)
+        assert right["W2"].measured < 1e-6  # the root of a rounding error
     distance = wrong["W2"].measured
     if dim in (1, *range(4, 99)):  # exactly; pieces of the axis leave 1e-4
         assert distance == pytest.approx(w2_gaussian(m, S, n, T), rel=1e-4)
@@ -76,12 +84,32 @@ def test_w2_in_the_plane_is_bounded_both_with_and_without_claims(dim):
         assert report["total variation"].measured == pytest.approx(exact, rel=0.1)  # |·| has a kink
 
 
+def beyond(x, radius):
+    """Not quadratic where 10 standard deviations show it (√10·3 < 15 < √10·10) and 3 do not."""
+    return np.maximum(np.linalg.norm(x, axis=1) - radius, 0.0) ** 2
+
+
 def test_high_dimension_without_a_quadratic_is_undecided():
     F = jf.Entropy() + jf.Potential(lambda x: (x**4).sum(axis=1))
     report = check_fixed_point(F, jf.Gaussian(np.zeros(5), np.eye(5)))
     assert report.verdict is U and "quadratic" in report["equation"].reason
+    bent = jf.Entropy() + jf.Potential(lambda x: 0.5 * (x**2).sum(axis=1) + 9.0 * beyond(x, 15.0))
+    assert check_fixed_point(bent, jf.Gaussian(np.zeros(10), np.eye(10))).verdict is U
     flat = jf.Entropy() + jf.Potential(lambda x: 0.5 * x[:, 0] ** 2)
     assert check_fixed_point(flat, jf.Gaussian(np.zeros(5), np.eye(5))).verdict is U
+
+
+def test_what_kl_implies_for_w2_where_nothing_is_claimed():
+    """Bolley & Villani's constant for N(0, s²), α = 1/(4s²): log E exp(αx²) = ½ log 2."""
+    s, tolerance = 1.7, 2e-4
+    F = jf.Entropy() + jf.Potential(lambda x: 0.5 * (x[:, 0] / s) ** 2)
+    report = check_fixed_point(F, jf.Gaussian(0.0, s * s), tolerance=tolerance)
+    constant = 2.0 * math.sqrt((1.5 + 0.5 * math.log(2.0)) * 4.0 * s * s)
+    expected = constant * (math.sqrt(tolerance) + (tolerance / 2) ** 0.25)
+    assert report["W2"].bound == pytest.approx(expected, rel=1e-8)
+    assert report["total variation"].bound == pytest.approx(math.sqrt(tolerance / 2), rel=1e-12)
+    # numbers of order 50 at the ends of the box, rounded 64 times
+    assert 0.0 < report["convexity in mixtures"].bound < 1e-11
 
 
 def test_a_box_with_walls_in_closed_form():
