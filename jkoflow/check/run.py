@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -192,6 +192,11 @@ class Walk:
     margin: float = 0.0
     dissipation: Dissipation = field(default_factory=Dissipation)
 
+    @cached_property
+    def times(self) -> Array:
+        """The asker's times."""
+        return self.problem.times
+
     def start(self, energy: float) -> Iterator[Finding]:
         """The initial measure is the asker's; the run's energy there must be F's."""
         found = evaluated(self.problem.functional, [self.problem.initial])
@@ -273,7 +278,7 @@ class Walk:
 
     def _said(self, block: list[Step], start: int, taus: Array) -> Iterator[Finding]:
         """What the run says of its steps without their measures."""
-        times = np.asarray(self.problem.times[start : self.count + 1], dtype=float)
+        times = self.times[start : self.count + 1]
         slack = policy.EPS * self.count * times
         yield stored("time", np.array([step.time for step in block]), times, slack, start)
         energies = np.array([self.energy, *(step.energy for step in block)])
@@ -308,7 +313,8 @@ class Walk:
         """What λ-convexity implies besides, where F claims it everywhere."""
         mu = steps.new.laws.mu
         lam = modulus(steps.F, mu)
-        if lam is None or steps.walls:
+        other_cells = hasattr(mu, "edges") and not alike(steps.before[0], mu)
+        if lam is None or steps.walls or other_cells:
             return
         self.dissipation.add(steps, lam)
         yield slope_decay(steps, lam)
