@@ -142,11 +142,10 @@ def judge_coupling(
         target[i] = [t + mass * y / new.w[i] for t, y in zip(target[i], old.x[j], strict=True)]
     spread = sum((m * distance(old.x[j], target[i]) for i, j, m in entries), Q(0))
     squared = sum((m * distance(new.x[i], old.x[j]) for i, j, m in entries), Q(0))
-    violation = max(
-        (a + b - distance(x, y) for a, x in zip(f, new.x, strict=True)
-         for b, y in zip(g, old.x, strict=True)), default=Q(0),
-    )  # fmt: skip
-    violation = max(violation, Q(0))
+    excess = (max(a + b - distance(x, y) for b, y in zip(g, old.x, strict=True))
+              for a, x in zip(f, new.x, strict=True))  # fmt: skip
+    # each f_i lowered by its own excess is feasible
+    violation = sum((w * max(e, Q(0)) for w, e in zip(new.w, excess, strict=True)), Q(0))
     gap = squared - dot(new.w, f) - dot(old.w, g) + violation
     return _judged(F, old, new, tau, target, max(gap, violation), spread, squared)
 

@@ -305,7 +305,7 @@ FORGED: dict[str, tuple[dict[str, Any], str]] = {
     "edges reversed": (third(lambda x: x[::-1]), "record"),
     "an edge is NaN": (third(put(3, np.nan)), "record"),
     "an edge is infinite": (third(put(-1, np.inf)), "record"),
-    "an edge is huge": (third(put(-1, 1e200)), "stored energy"),
+    "an edge is huge": (third(put(-1, 1e200)), "evaluation"),
     "edges in single precision": (
         on_array("measure.edges", lambda x: x.astype(np.float32)), "record"),
     "edges are integers": (on_array("measure.edges", lambda x: x.astype(int)), "record"),

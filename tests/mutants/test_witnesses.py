@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -155,22 +155,7 @@ COUPLINGS: dict[str, Callable[[Arrays], Arrays]] = {
 }  # fmt: skip
 
 
-NOT_YET = {
-    "values complex": "the imaginary part is dropped",
-    "f complex": "the imaginary part is dropped",
-    "complex": "the imaginary part is dropped",
-    "not optimal, behind huge potentials": "the rounding allowed grows with the potentials' size",
-}
-
-
-def named(table: Mapping[str, Any]) -> list[Any]:
-    """The table's names, those that the judge does not find yet marked."""
-    marks = {k: [pytest.mark.xfail(reason=NOT_YET[k])] if k in NOT_YET else [] for k in table}
-    return [pytest.param(k, marks=marks[k]) for k in table]
-
-
-@pytest.mark.filterwarnings("ignore:Casting complex values")
-@pytest.mark.parametrize("name", named(COUPLINGS))
+@pytest.mark.parametrize("name", COUPLINGS)
 def test_a_false_coupling_is_rejected(name: str) -> None:
     report = report_on("coupling", Witness("coupling", COUPLINGS[name](coupling())))
     assert report["transport"].verdict is Verdict.REJECTED, report.text()
@@ -221,8 +206,8 @@ def other_root(A: Any) -> Any:
     return 0.5 * (B + B.T)
 
 
-@pytest.mark.filterwarnings("ignore:Casting complex values", "ignore::RuntimeWarning")
-@pytest.mark.parametrize("name", named(MAPS))
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("name", MAPS)
 def test_a_false_map_is_rejected(name: str) -> None:
     matrix = np.array(STEPS["map"][2].arrays["matrix"])
     report = report_on("map", Witness("symmetric-map", {"matrix": MAPS[name](matrix)}))
@@ -307,7 +292,6 @@ def test_what_is_no_measure_of_the_space_is_rejected(name: str) -> None:
     assert report["membership"].verdict is Verdict.REJECTED, report.text()
 
 
-@pytest.mark.xfail(reason="the rounding allowed grows with points that have no mass")
 def test_a_far_point_without_mass_hides_no_false_coupling() -> None:
     before, after, _ = STEPS["coupling"]
     far = jf.Particles(np.vstack([after.points, [[1e8, 0.0, 0.0]]]), np.append(WEIGHTS, 0.0))
