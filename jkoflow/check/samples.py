@@ -149,7 +149,7 @@ def _order(x: Array, correlated: bool) -> tuple[Order, float]:
 
 def _copies(alpha: float, n: int) -> int:
     """Resamples: 1 + copies is a multiple of 1/alpha, so that the level is met exactly."""
-    return round((20 if n <= 2000 else 10) / alpha) - 1
+    return round((20 if n <= 2000 else 15) / alpha) - 1
 
 
 def _battery(

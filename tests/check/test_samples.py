@@ -1,0 +1,308 @@
+"""check_samples: its words, its calibration, its power, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from scipy.signal import lfilter
+from scipy.stats import binom
+
+import jkoflow as jf
+from jkoflow import Verdict, check_samples
+from jkoflow.status import InvalidFunctional, InvalidMeasure, InvalidProblem, NotDefined
+
+APART = 3.0
+NORMAL = jf.QuadraticPotential(1.0) + jf.Entropy()
+
+
+def log_density(x):
+    return -0.5 * (x**2).sum(axis=1) + np.logaddexp(APART * x[:, 0], -APART * x[:, 0])
+
+
+def score(x):
+    s = -np.asarray(x)
+    s[:, 0] += APART * np.tanh(APART * x[:, 0])
+    return s
+
+
+BIMODAL = jf.KullbackLeibler(log_density, score)
+
+
+def modes(rng, n, dim, share=0.5):
+    x = rng.normal(size=(n, dim))
+    x[:, 0] += np.where(rng.random(n) < share, APART, -APART)
+    return x
+
+
+def ar1(rng, n, dim, a):
+    e = rng.normal(size=(n + 300, dim)) * (1 - a * a) ** 0.5
+    return lfilter([1.0], [1.0, -a], e, axis=0)[300:]
+
+
+def rejections(rounds, one):
+    """How many of the rounds reject anything."""
+    return sum(one(np.random.default_rng([11, k])).verdict is Verdict.REJECTED for k in range(rounds))
+
+
+def null_of_modes(rng):
+    return check_samples(BIMODAL, modes(rng, 250, 2), rng=rng, reference=modes(rng, 500, 2))
+
+
+def null_from_a_grid(rng):
+    return check_samples(BIMODAL, modes(rng, 200, 1), rng=rng)
+
+
+def null_without_reference(rng):
+    return check_samples(BIMODAL, modes(rng, 300, 5), rng=rng)
+
+
+def null_of_a_chain(rng):
+    x = ar1(rng, 1500, 2, 0.7)
+    return check_samples(NORMAL, x, rng=rng, correlated=True)
+
+
+NULLS = [null_of_modes, null_from_a_grid, null_without_reference, null_of_a_chain]
+
+
+@pytest.mark.parametrize("one", NULLS)
+def test_null_rejection_quick(one):
+    """Not more rejections in 60 than a true 5% gives with probability 1e-4 (11); 6% for chains."""
+    level = 0.06 if one is null_of_a_chain else 0.05
+    assert rejections(60, one) <= binom.isf(1e-4, 60, level)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("one", NULLS[:2])
+def test_null_rejection_is_five_percent(one):
+    share = rejections(2000, one) / 2000
+    # the figure to reach; the standard error is 0.5%
+    assert 0.04 <= share <= 0.06
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("a, n", [(0.5, 1000), (0.9, 4000)])
+def test_null_rejection_of_chains_is_near_five_percent(a, n):
+    share = rejections(
+        400, lambda rng: check_samples(NORMAL, ar1(rng, n, 2, a), rng=rng, correlated=True)
+    ) / 400  # fmt: skip
+    # 5% nominal; blocks miss some variance, and the standard error is 1.1%
+    assert 0.02 <= share <= 0.09
+
+
+@pytest.mark.parametrize("dim", [2, 40])
+def test_mode_weights_are_seen_though_not_by_the_stein_discrepancy(dim):
+    """80/20 against 50/50 at n = 400."""
+    blind = 0
+    for k in range(5):
+        rng = np.random.default_rng(k)
+        report = check_samples(BIMODAL, modes(rng, 400, dim, 0.8), rng=rng)
+        assert report["not rejected: mode masses"].verdict is Verdict.REJECTED
+        blind += report["not rejected: kernel Stein discrepancy"].verdict is Verdict.ACCEPTED
+    assert blind >= 3
+
+
+def test_a_missing_mode_is_seen_by_a_reference_or_a_grid():
+    rng = np.random.default_rng(1)
+    x = modes(rng, 200, 2, 1.0)
+    assert check_samples(BIMODAL, x, rng=1).verdict is Verdict.REJECTED
+    x = modes(rng, 200, 7, 1.0)
+    reference = modes(rng, 200, 7)
+    assert check_samples(BIMODAL, x, rng=1, reference=reference).verdict is Verdict.REJECTED
+    unseen = check_samples(BIMODAL, x, rng=1)
+    assert any("no point has visited" in a for a in unseen.assumptions)
+
+
+@pytest.mark.parametrize("dim", [1, 2, 30])
+@pytest.mark.parametrize(
+    "change",
+    [lambda x: x + 0.4, lambda x: 1.25 * x, lambda x: 0.8 * x, lambda x: np.abs(x)],
+    ids=["shifted", "wider", "narrower", "folded"],
+)
+def test_gross_faults_are_rejected(dim, change):
+    x = np.random.default_rng(dim).normal(size=(400, dim))
+    assert check_samples(NORMAL, change(x), rng=0).verdict is Verdict.REJECTED
+
+
+def test_heavier_tails_are_rejected():
+    x = np.random.default_rng(5).standard_t(3, (800, 2)) * 3**-0.5
+    assert check_samples(NORMAL, x, rng=0).verdict is Verdict.REJECTED
+
+
+def test_wrong_temperature_of_a_risk_against_its_fixed_point():
+    """Radial laws in R^20: points of ρ* pass, those of another β do not."""
+    from jkoflow.networks import GaussianClasses, radial_risk, truncated_relu
+
+    classes = GaussianClasses.std(20, 0.6)
+    F = jf.free_energy(radial_risk(classes, truncated_relu), lam=0.5, beta=20.0)
+    star = jf.solve_gibbs(F, jf.Radial.normal(0.3, 20, 100), n=2000)
+    x = jf.sample(star.measure, 500, 1)
+    assert check_samples(F, x, rng=2, reference=star).verdict is Verdict.ACCEPTED
+    hot = jf.free_energy(radial_risk(classes, truncated_relu), lam=0.5, beta=15.0)
+    y = jf.sample(jf.solve_gibbs(hot, jf.Radial.normal(0.3, 20, 100), n=2000).measure, 500, 1)
+    assert check_samples(F, y, rng=2, reference=star).verdict is Verdict.REJECTED
+    with pytest.raises(NotDefined, match="reference=solve_gibbs"):
+        check_samples(F, x, rng=2)
+
+
+def test_particles_and_arrays_are_the_same_and_a_seed_decides():
+    x = np.random.default_rng(3).normal(size=(120, 2))
+    a = check_samples(NORMAL, x, rng=4)
+    assert a == check_samples(NORMAL, jf.Particles(x), rng=4)
+    assert a != check_samples(NORMAL, x, rng=5)
+
+
+def test_input_is_not_changed():
+    x = np.random.default_rng(3).normal(size=(120, 2))
+    y = x.copy()
+    check_samples(NORMAL, x, rng=4, reference=jf.Gaussian([0, 0], np.eye(2)))
+    np.testing.assert_array_equal(x, y)
+
+
+def test_units_of_the_coordinates_do_not_matter():
+    x = np.random.default_rng(3).normal(size=(300, 3))
+    size = np.array([1e-3, 1.0, 1e4])
+    scaled = jf.Potential(lambda x: 0.5 * ((x / size) ** 2).sum(axis=1), lambda x: x / size**2)
+    one = check_samples(NORMAL, x, rng=4)
+    two = check_samples(scaled + jf.Entropy(), x * size, rng=4)
+    for f, g in zip(one.findings, two.findings, strict=True):
+        # the same numbers up to rounding, which may exchange two resamples of 400
+        assert f.measured == pytest.approx(g.measured, abs=0.02)
+
+
+def test_regions_of_one_s_own():
+    rng = np.random.default_rng(6)
+    x = modes(rng, 300, 4, 0.7)
+    side = lambda x: (x[:, 0] > 0).astype(int)  # noqa: E731
+    report = check_samples(BIMODAL, x, rng=0, reference=modes(rng, 600, 4), regions=side)
+    assert report["not rejected: mode masses"].verdict is Verdict.REJECTED
+
+
+def test_words_and_numbers_of_a_report():
+    x = np.random.default_rng(8).normal(size=(200, 2))
+    report = check_samples(NORMAL, x, rng=0)
+    assert report.verdict is Verdict.ACCEPTED
+    assert all(f.claim.startswith("not rejected: ") for f in report.findings)
+    assert all("not rejected at 5%" in f.reason for f in report.findings)
+    assert any("power" in a for a in report.assumptions)
+    assert any("independent" in a for a in report.assumptions)
+    for f in check_samples(NORMAL, x + 1.0, rng=0).findings:
+        assert (f.verdict is Verdict.REJECTED) == (f.measured >= f.bound)
+        assert ("REJECTED at 5%" in f.reason) == (f.verdict is Verdict.REJECTED)
+    assert json.loads(report.to_json())["verdict"] == "ACCEPTED"
+
+
+def test_alpha_is_the_level():
+    x = np.random.default_rng(0).normal(size=(100, 2))
+    loose = check_samples(NORMAL, x + 0.25, rng=1, alpha=0.2)
+    assert "at 20%" in loose.findings[0].reason and loose.findings[0].bound == 0.8
+
+
+def test_short_data_are_undecided_unless_they_are_clearly_wrong():
+    x = np.random.default_rng(2).normal(size=(30, 2))
+    short = check_samples(NORMAL, x, rng=0)
+    assert short.verdict is Verdict.UNDECIDED
+    assert all("effective sample size 30 is too small" in f.reason for f in short.findings)
+    assert check_samples(NORMAL, x + 3.0, rng=0).verdict is Verdict.REJECTED
+    assert check_samples(NORMAL, x[:2], rng=0).verdict is Verdict.UNDECIDED
+
+
+def test_a_short_chain_is_undecided_whatever_it_shows():
+    x = ar1(np.random.default_rng(2), 400, 2, 0.97)
+    for y in (x, x + 1.0):
+        report = check_samples(NORMAL, y, rng=0, correlated=True)
+        assert report.verdict is Verdict.UNDECIDED
+        assert "effective sample size" in report.findings[0].reason
+
+
+def test_a_chain_taken_for_independent_points_is_undecided():
+    x = ar1(np.random.default_rng(9), 2000, 2, 0.9)
+    report = check_samples(NORMAL, x, rng=0)
+    assert report.verdict is Verdict.UNDECIDED
+    assert "correlated=True" in report.findings[0].reason
+
+
+def test_a_wrong_chain_is_rejected():
+    x = 1.3 * ar1(np.random.default_rng(9), 4000, 2, 0.8)
+    assert check_samples(NORMAL, x, rng=0, correlated=True).verdict is Verdict.REJECTED
+
+
+def test_the_proximal_law_of_the_sample_is_named():
+    F = NORMAL + jf.QuadraticInteraction(1.0)
+    x = np.random.default_rng(1).normal(size=(300, 3)) * 0.5**0.5
+    report = check_samples(F, x, rng=0)
+    assert report.verdict is Verdict.ACCEPTED
+    assert any("proximal Gibbs law" in a for a in report.assumptions)
+
+
+def test_many_points_are_thinned_and_it_is_said():
+    x = np.random.default_rng(1).normal(size=(10_500, 1))
+    score_only = check_samples(NORMAL, x, rng=0, reference=lambda x: -x)
+    assert any("10500 points" in a for a in score_only.assumptions)
+    assert score_only.verdict is Verdict.ACCEPTED
+
+
+def test_memory_is_linear_in_the_points():
+    """10 000 points: 800 MB would be one n² array of doubles; tiles of B columns are far below."""
+    import tracemalloc
+
+    x = np.random.default_rng(1).normal(size=(10_000, 5))
+    tracemalloc.start()
+    check_samples(NORMAL, x, rng=0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 200e6
+
+
+X = np.random.default_rng(0).normal(size=(60, 2))
+BAD = [
+    (InvalidMeasure, dict(x=np.full((60, 2), np.nan))),
+    (InvalidMeasure, dict(x=1j * X)),
+    (InvalidMeasure, dict(x=np.zeros((2, 3, 4)))),
+    (InvalidMeasure, dict(x=[["a", "b"]])),
+    (InvalidMeasure, dict(x=[])),
+    (InvalidMeasure, dict(x=X[:1])),
+    (InvalidMeasure, dict(x=jf.Particles(X[:2], [0.3, 0.7]))),
+    (NotDefined, dict(x=jf.Gaussian(0.0, 1.0))),
+    (InvalidProblem, dict(F="F")),
+    (NotDefined, dict(F=jf.QuadraticPotential(1.0))),
+    (NotDefined, dict(F=jf.QuadraticPotential(1.0) - jf.Entropy())),
+    (NotDefined, dict(F=NORMAL + jf.PowerEnergy(2.0))),
+    (InvalidProblem, dict(alpha=0.0)),
+    (InvalidProblem, dict(alpha=np.nan)),
+    (InvalidProblem, dict(alpha="5%")),
+    (InvalidProblem, dict(alpha=1.5)),
+    (InvalidProblem, dict(rng="seed")),
+    (InvalidProblem, dict(rng=-1)),
+    (InvalidProblem, dict(correlated="yes")),
+    (InvalidProblem, dict(regions=3)),
+    (InvalidMeasure, dict(reference=X[:, :1])),
+    (InvalidMeasure, dict(reference=[[np.inf, 0.0]])),
+    (InvalidMeasure, dict(reference=X[:1])),
+    (InvalidMeasure, dict(reference=jf.Particles(X[:2], [0.3, 0.7]))),
+    (InvalidMeasure, dict(reference=jf.Radial.normal(1.0, 3, 10))),
+    (InvalidMeasure, dict(reference="normal")),
+    (InvalidFunctional, dict(reference=lambda x: x[:, 0])),
+    (InvalidFunctional, dict(reference=lambda x: np.nan * x)),
+    (InvalidFunctional, dict(reference=lambda x: 1 / 0)),
+    (InvalidFunctional, dict(regions=lambda x: x)),
+    (InvalidFunctional, dict(regions=lambda x: 1 / 0)),
+    (InvalidFunctional, dict(F=jf.Potential(lambda x: 1 / 0) + jf.Entropy())),
+    (InvalidFunctional, dict(F=jf.Potential(lambda x: x[:, 0] * np.nan) + jf.Entropy())),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("error, change", BAD, ids=range(len(BAD)))
+def test_bad_input_is_a_typed_error(error, change):
+    arguments = dict(F=NORMAL, x=X, rng=0) | change
+    F, x = arguments.pop("F"), arguments.pop("x")
+    with pytest.raises(error) as caught:
+        check_samples(F, x, **arguments)
+    assert type(caught.value) is error and len(str(caught.value)) > 20
+
+
+def test_constant_and_repeated_points():
+    assert check_samples(NORMAL, np.zeros((80, 2)), rng=0).verdict is Verdict.REJECTED
+    pairs = np.repeat(np.random.default_rng(0).normal(size=(200, 2)), 5, axis=0)
+    assert check_samples(NORMAL, pairs, rng=0).verdict is not Verdict.ACCEPTED

@@ -1,0 +1,108 @@
+"""Autocorrelation, blocks, labels and corrections, by exact formulas and by simulation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.signal import lfilter
+
+from jkoflow.check import samples_resampling as rs
+
+
+def ar1(a, n, rng, k=1):
+    e = rng.normal(size=(n + 1000, k)) * (1 - a * a) ** 0.5
+    return lfilter([1.0], [1.0, -a], e, axis=0)[1000:]
+
+
+@pytest.mark.parametrize("a", [0.0, 0.6, 0.9])
+def test_autocorrelation_time_of_ar1(a):
+    found = rs.autocorrelation_time(ar1(a, 40_000, np.random.default_rng(1), k=4))
+    exact = (1 + a) / (1 - a)
+    # the relative error of Sokal's window is about √(2·5τ/n), here at most 0.07, one sigma
+    assert np.abs(found.mean() / exact - 1) < 0.1
+
+
+def test_autocorrelation_time_of_a_constant_is_one():
+    assert rs.autocorrelation_time(np.ones((50, 2))).tolist() == [1.0, 1.0]
+
+
+def test_blocks_are_longer_than_the_memory_and_equal():
+    order = rs.chain(10.0, 5000)
+    sizes = np.bincount(order.block)
+    assert order.gap == 1 and order.effective == 500.0
+    assert np.ptp(sizes) <= 1 and sizes.min() > 5 * 10
+    values = np.random.default_rng(0).normal(size=(5000, 2))
+    np.testing.assert_allclose(order.sums(values)[3], values[order.block == 3].sum(axis=0))
+
+
+def test_independent_points_are_blocks_of_their_own():
+    order = rs.independent(7)
+    assert order.gap == 0 and order.blocks == 7 and order.effective == 7.0
+
+
+def test_contrasts_keep_sums_and_exchange_labels():
+    rng = np.random.default_rng(2)
+    order = rs.independent(30)
+    flips = rs.signs(30, 20, rng)
+    v = rs.contrasts(order, flips, 40, rng)
+    assert v.shape == (70, 41)
+    np.testing.assert_allclose(v[:30, 0], 1 / 30)
+    # signed columns are centred in both samples, exchanged ones have the same labels
+    np.testing.assert_allclose(v[:30, :21].sum(axis=0)[1:], 0.0, atol=1e-15)
+    np.testing.assert_allclose(np.sort(v[:, 21:], axis=0), np.sort(v[:, :1], axis=0).repeat(20, 1))
+    signed = np.sign(v[:30, 1] + flips[:, 1].mean() / 30)
+    np.testing.assert_array_equal(signed, flips[:, 1])
+
+
+def test_contrasts_of_a_chain_are_signed_by_blocks():
+    rng = np.random.default_rng(3)
+    order = rs.chain(5.0, 1000)
+    v = rs.contrasts(order, rs.signs(order.blocks, 10, rng), 100, rng)
+    assert v.shape == (1100, 11)
+    for k in range(order.blocks):
+        assert np.ptp(v[:1000, 4][order.block == k]) == 0.0
+
+
+def normal_tests(rng, correlation, tests, copies, shift=0.0):
+    """Statistics |z| of equicorrelated normal scores; column 0 is the observation."""
+    common = rng.normal(size=copies + 1)
+    own = rng.normal(size=(tests, copies + 1))
+    z = correlation**0.5 * common + (1 - correlation) ** 0.5 * own
+    z[0, 0] += shift
+    return [rs.Resampled.of(np.abs(row), copies) for row in z]
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.9])
+def test_step_down_is_exact_whatever_the_dependence(correlation):
+    rng = np.random.default_rng(4)
+    rounds = 4000
+    hits = sum(
+        rs.step_down(normal_tests(rng, correlation, 5, 199), rng).min() <= 0.05
+        for _ in range(rounds)
+    )
+    # binomial, 5%: standard error 0.34%, so four of them; Bonferroni would give 2% at 0.9
+    assert abs(hits / rounds - 0.05) < 0.014
+
+
+def test_step_down_finds_the_one_that_differs():
+    rng = np.random.default_rng(5)
+    found = rs.step_down(normal_tests(rng, 0.3, 5, 999, shift=8.0), rng)
+    # five tests of a thousand resamples each: the smallest p that can be told from 0 is 5e-3
+    assert found[0] < 0.012 and (found[1:] > 0.012).all()
+
+
+def test_p_values_are_uniform_with_ties():
+    rng = np.random.default_rng(6)
+    p = [
+        rs.Resampled.of(rng.integers(0, 3, 100).astype(float), 99).p_value(rng)
+        for _ in range(4000)
+    ]
+    for level in (0.05, 0.5, 0.9):
+        assert abs(np.mean(np.array(p) <= level) - level) < 4 * (level * (1 - level) / 4000) ** 0.5
+
+
+def test_across_is_holm_for_single_tests():
+    groups = [np.array([p]) for p in (0.012, 0.03, 0.2)]
+    assert np.allclose(np.concatenate(rs.across(groups)), [0.036, 0.06, 0.2])
+    assert np.allclose(rs.across([np.array([0.01, 0.3])])[0], [0.01, 0.3])
+    assert max(a.max() for a in rs.across([np.array([0.9]), np.array([0.8])])) <= 1.0
