@@ -260,3 +260,18 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     assert call("check", "p.py", "theirs-complete")[0] == 0
     assert call("complete", "p.py", "theirs")[0] == 3  # theirs-complete holds a run by now
     assert call("complete", "p.py", "nowhere", "--out", "x")[0] == 3
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # overflow, on the way to being told
+@pytest.mark.parametrize("size", [1e160, 1e300])
+def test_points_whose_distances_overflow_are_told(size):
+    """Costs of infinity and NaN: no witness, a typed reason, and no false acceptance."""
+    x = jf.Particles([[0.0, 0.0], [size, 1.0], [1.0, -size]])
+    start = jf.Particles([[0.0, 1.0], [2.0, 0.5], [1.0, 1.0]])
+    problem = jf.Problem(jf.QuadraticPotential(1.0), start, 1.0, steps=1)
+    theirs = stripped(problem)
+    theirs.records[0] = dataclasses.replace(theirs.records[0], measure=x)
+    with pytest.warns(UserWarning, match="step 1 still lacks its witness"):
+        whole = complete(problem, theirs)
+    assert whole.records[0].witness is None
+    assert check_run(problem, whole).verdict is Verdict.REJECTED

@@ -375,7 +375,7 @@ def sparse(file, size):
 def grow(what, folder, forger):
     segment = folder / "segment-000001.npz"
     if what == "sparse segment":
-        sparse(segment, 1000 * 2**20)
+        sparse(segment, 800 * 2**20)
     elif what == "sparse segment above the limit":
         sparse(segment, 2**40)
     elif what == "sparse header":
