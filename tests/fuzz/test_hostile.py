@@ -415,3 +415,24 @@ def test_memory_stays_bounded(what, forger, tmp_path):
     word, megabytes = done.stdout.split()
     # 8 MiB of JSON may become 60 times as much; the interpreter with NumPy takes 60
     assert word == "refused" and int(megabytes) < 700
+
+
+@FUZZ
+@given(data=st.data())
+def test_any_value_of_a_checkpoint_is_replaced_by_any_other(honest, forger, data):
+    """Loading and going on read checkpoints: a hostile one is passed over, or an error is typed."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = honest.copy(Path(place) / "run")
+        file = folder / "checkpoint-00000003.npz"
+        arrays = dict(np.load(file))
+        meta = json.loads(arrays["meta"].tobytes())
+        path = data.draw(st.sampled_from([p for p in places_in(meta) if p]))
+        put_at(meta, path, data.draw(VALUES), data.draw(st.booleans()))
+        arrays["meta"] = np.frombuffer(json.dumps(meta).encode(), np.uint8)
+        members = [(name + ".npy", forger["npy"](a)) for name, a in arrays.items()]
+        file.write_bytes(forger["sealed_zip"](members))
+        for read in (jf.load, lambda p: jf.flow(honest.problem, store=p)):
+            try:
+                read(folder)
+            except StoreError as error:
+                assert str(error)
