@@ -114,7 +114,7 @@ def solve_gibbs(
     variation = smooth.first_variation_at_points(x, w, x)
     log_z = axis.log_integral(-beta * variation)
     energy = smooth.value_at_points(x, w) + float(w @ log_density) / beta
-    gap = found.gap if smooth.convex_in_mixtures else math.inf
+    gap = found.gap if F.smooth.convex_in_mixtures else math.inf
     return Gibbs(
         measure=law_of_density(axis, log_density, n),
         free_energy=energy,

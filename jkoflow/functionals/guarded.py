@@ -28,12 +28,21 @@ class Guarded(Smooth):
     def __init__(self, inner: Smooth) -> None:
         self.inner = inner
         self.name = type(inner).__name__
+        for claim in ("convexity", "concavity", "convex_in_mixtures", "linear"):
+            if hasattr(inner, claim):
+                setattr(self, claim, getattr(inner, claim))
 
     def spec(self) -> dict[str, Any]:
         return self.inner.spec()
 
     def __repr__(self) -> str:
         return repr(self.inner)
+
+    def convexity_near(self, mu: Measure, radius: float) -> float | None:
+        return self.inner.convexity_near(mu, radius)
+
+    def lower_bound(self) -> float | None:
+        return self.inner.lower_bound()
 
     def on(self, mu: Measure) -> Smooth:
         return guarded(self.inner.on(mu))
