@@ -305,6 +305,23 @@ def mixtures(F: Functional, here: Evaluated, rng: np.random.Generator) -> Iterat
             yield at_most(claim, c - 0.5 * (a + b), bound, (), reason)
 
 
+def linearity(F: Functional, here: Evaluated, rng: np.random.Generator) -> Iterator[Finding]:
+    """∫V dρ is affine in ρ and V a function of one point, for terms that say they are linear."""
+    x, w, claim = here.measure.points, here.measure.weights, "linearity"
+    for _, f in F.terms:
+        if not (isinstance(f, Smooth) and getattr(f, "linear", False)):
+            continue
+        S, y, u = f.on(here.measure), x + directions(here, rng)[0], rng.dirichlet(np.ones(len(x)))
+        both, mixed = np.concatenate([x, y]), np.concatenate([w, u])
+        parts = [real(S.value_at_points(x, w)), real(S.value_at_points(y, u))]
+        off = abs(real(S.value_at_points(both, 0.5 * mixed)) - 0.5 * sum(parts))
+        V = S.first_variation_at_points(x, w, both)
+        size = float(mixed @ np.abs(V)) + sum(map(abs, parts))
+        off += float(w @ np.abs(S.first_variation_at_points(x, w, x) - V[: len(x)]))
+        bound = policy.ROUNDING * policy.EPS * size + evaluate(f, here.measure).margin
+        yield at_most(claim, off, bound, (), f"{f!r} is not the integral of a function")
+
+
 def lower_bounds(F: Functional, here: Evaluated, rng: np.random.Generator) -> Iterator[Finding]:
     """No value lies below the lower bounds that F and its terms claim."""
     mu = here.measure
@@ -323,5 +340,6 @@ _TESTS = {
     "first variation": first_variation,
     "convexity": convexity,
     "convexity in mixtures": mixtures,
+    "linearity": linearity,
     "lower bound": lower_bounds,
 }

@@ -186,3 +186,22 @@ def test_reports_do_not_change_with_the_seed_for_right_functionals() -> None:
     for seed in range(15):
         F = jf.free_energy(tanh_risk(1), lam=0.2, beta=3.0)
         assert check_functional(F, LINE, rng=seed).verdict is Verdict.ACCEPTED
+
+
+def test_a_linear_functional_is_the_integral_of_a_function_of_one_point() -> None:
+    """The judge evaluates linear terms at the points of many measures together."""
+
+    class Quadratic(jf.QuadraticInteraction):
+        linear = True
+
+    mu = jf.Particles(np.random.default_rng(3).normal(size=(6, 2)))
+    assert check_functional(Quadratic(1.0), mu)["linearity"].verdict is Verdict.REJECTED
+    centred = jf.Potential(
+        lambda x: ((x - x.mean(axis=0)) ** 2).sum(axis=1),
+        gradient=lambda x: 2.0 * (x - x.mean(axis=0)),
+    )
+    assert check_functional(centred, mu)["linearity"].verdict is Verdict.REJECTED
+    slope = 3.0 * jf.Potential(lambda x: x[:, 0])
+    for F in (jf.QuadraticPotential(-2.0, center=[1.0, 3.0]), slope):
+        assert check_functional(F, mu)["linearity"].verdict is Verdict.ACCEPTED
+    assert "linearity" not in check_functional(jf.QuadraticInteraction(1.0), mu).claims
