@@ -42,6 +42,8 @@ MOST = 10_000
 LOOKS_CORRELATED = 6.0
 """Standard errors by which the autocorrelation of points called independent may differ from 0."""
 
+_PROBES = 25  # sign patterns, and one, by which the response of ρ* to the sample is measured
+
 
 def check_samples(
     F: Functional,
@@ -162,10 +164,15 @@ def _battery(
 ) -> dict[str, float]:
     """Names of tests with p-values corrected for all of them."""
     flips = signs(order.blocks, _copies(alpha, len(x)), rng)
-    tests = _by_forces(x, target.score, order, flips)
+    scale = _scale(x)
+    z, s = (x - x.mean(axis=0)) / scale, target.score * scale
+    tests = _by_forces(z, s, order, flips)
     if target.draw is not None:
         y = target.draw(_reference_size(len(x), target.limited), rng)
         tests |= _by_points(x, y, order, regions, flips, rng)
+    if target.weighted is not None:
+        c = _inflation(target.weighted, scale, z, s, flips[order.block, 1:_PROBES])
+        tests = {name: test.tempered(c) for name, test in tests.items()}
     families = [dict(zip(tests, step_down(list(tests.values()), rng), strict=True))]
     if target.draw is None and target.log_density is not None and target.force is not None:
         p = mode_mass_p_value(target.log_density, target.force, x, order.time, rng)
@@ -180,18 +187,35 @@ def _reference_size(n: int, limited: int | None) -> int:
     return wanted if limited is None else min(limited, 2 * MOST)
 
 
-def _by_forces(x: Array, score: Array, order: Order, flips: Array) -> dict[str, Resampled]:
-    """Tests that need ∇log ρ* at the points only."""
+def _inflation(
+    weighted: Callable[[Array], Array], scale: Array, z: Array, s: Array, flips: Array
+) -> float:
+    """By how much the variance of a Stein moment grows as ρ* follows the sample's errors.
+
+    Random signs stand for these errors. Σ_i σ_i g(x_i) is what they do directly; the score moves
+    by its derivative in the weights along σ/n. The largest ratio over the moments, at least 1.
+    """
+    n, base = len(z), statistic.stein_moments(z, s)
+    direct, together = [], []
+    for sign in (flips - flips.mean(axis=0)).T:
+        moved = 2.0 * (weighted((1.0 + 0.5 * sign) / n) * scale - s)
+        response = statistic.stein_moments(z, s + moved) - base
+        direct.append(sign @ base)
+        together.append(direct[-1] + response.sum(axis=0))
+    ratio = np.square(together).sum(axis=0) / np.square(direct).sum(axis=0)
+    return max(1.0, float(ratio.max()))
+
+
+def _by_forces(z: Array, s: Array, order: Order, flips: Array) -> dict[str, Resampled]:
+    """Tests that need the score at the points only."""
     copies = flips.shape[1] - 1
-    scale = _scale(x)
-    z, s = (x - x.mean(axis=0)) / scale, score * scale
-    kernel = statistic.stein_kernel(z, s, float(x.shape[1]))
+    kernel = statistic.stein_kernel(z, s, float(z.shape[1]))
     each = _light(flips[order.block])
     discrepancy = statistic.quadratic_forms(kernel, each, order.block, order.gap)
     moments = statistic.largest_mean(order.sums(statistic.stein_moments(z, s)), flips)
     return {
         "kernel Stein discrepancy": Resampled.of(discrepancy, copies),
-        "Stein moments": Resampled.of(moments, copies),
+        "Stein moments": Resampled.of(moments**2, copies),
     }
 
 
@@ -215,7 +239,7 @@ def _by_points(
         "mode masses": statistic.mass_statistic(
             inside.T.astype(np.float32) @ single, inside.mean(axis=0)
         ),
-        "moments": statistic.largest_difference(statistic.moment_features(z), v),
+        "moments": statistic.largest_difference(statistic.moment_features(z), v) ** 2,
     }
     return {name: Resampled.of(value, flips.shape[1] - 1) for name, value in values.items()}
 

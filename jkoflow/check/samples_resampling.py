@@ -123,6 +123,10 @@ class Resampled(NamedTuple):
         """From the observed value, the common resamples, and the test's own ones if it has any."""
         return cls(float(values[0]), values[-copies:], values[1 : copies + 1])
 
+    def tempered(self, factor: float) -> Resampled:
+        """Held against resamples that are larger by a factor."""
+        return Resampled(self.observed / factor, self.own, self.common)
+
     def p_value(self, rng: np.random.Generator) -> float:
         """The rank of the observation among its resamples, ties broken at random: uniform."""
         above = (self.own > self.observed).sum()

@@ -26,7 +26,8 @@ from .samples_statistics import Labels
 
 OWN = (
     "ρ* is the proximal Gibbs law exp(−β δS/δρ)/Z of the sample itself, since S depends on ρ and "
-    "no reference law was given: what the sample's own error does to it is in no p-value"
+    "no reference law was given; what the sample's error does to this law is allowed for, to first "
+    "order, where it would reject more samples"
 )
 GIVEN = "δS/δρ is taken at the given reference law: that this law solves the equation is not tested"
 UNSEEN = (
@@ -44,13 +45,15 @@ class Target:
 
     ``limited`` is the number of reference points there are, where they cannot be drawn at will;
     ``log_density`` is log ρ* up to a constant, and ``force`` its gradient, about: where S is not
-    linear, that of a part of the sample.
+    linear, that of a part of the sample. ``weighted`` is the score as a function of the weights of
+    the points, where ρ* depends on them.
     """
 
     score: Array
     draw: Callable[[int, np.random.Generator], Array] | None
     log_density: Callable[[Array], Array] | None
     force: Callable[[Array], Array] | None
+    weighted: Callable[[Array], Array] | None
     limited: int | None
     assumptions: tuple[str, ...]
 
@@ -64,11 +67,13 @@ def target_of(F: Functional, x: Array, reference: Any) -> Target:
     notes = () if local.linear or score is not None else (GIVEN,) if given else (OWN,)
     if score is not None:
         at = finite_answer(answer_of(score, (x,), x.shape, "the score"), "the score")
-        target = Target(at, None, None, None, None, ("∇log ρ* is the given function",))
+        target = Target(at, None, None, None, None, None, ("∇log ρ* is the given function",))
     else:
-        target = Target(local.score(x), None, local.log_density, local.about().score, None, notes)
+        weighted = None if given or local.linear else local.weighted
+        about, f = local.about().score, local.log_density
+        target = Target(local.score(x), None, f, about, weighted, None, notes)
     if law is not None:
-        return replace(target, **_drawn_from(law))
+        return _with_points(target, law)
     if target.log_density is not None and x.shape[1] <= 2:
         draw = grid_law(target.log_density, x, cheap=local.linear)
         if draw is not None:
@@ -111,16 +116,17 @@ def _law(reference: Any, dim: int) -> Measure:
     return law
 
 
-def _drawn_from(law: Measure) -> dict[str, Any]:
-    if isinstance(law, Particles):
-        points = law.points
+def _with_points(target: Target, law: Measure) -> Target:
+    """The target with points of the given law."""
+    if not isinstance(law, Particles):
+        return replace(target, draw=lambda m, rng: sample(law, m, rng).points)
+    points = law.points
 
-        def chosen(m: int, rng: np.random.Generator) -> Array:
-            return points[rng.permutation(len(points))[:m]]
+    def chosen(m: int, rng: np.random.Generator) -> Array:
+        return points[rng.permutation(len(points))[:m]]
 
-        return {"draw": chosen, "limited": len(points),
-                "assumptions": ("the reference points are independent draws from ρ*",)}  # fmt: skip
-    return {"draw": lambda m, rng: sample(law, m, rng).points, "limited": None}
+    notes = (*target.assumptions, "the reference points are independent draws from ρ*")
+    return replace(target, draw=chosen, limited=len(points), assumptions=notes)
 
 
 class _Local:
@@ -161,6 +167,12 @@ class _Local:
         r = np.linalg.norm(x, axis=1)[:, None]
         slope = self._slope(r)
         return np.asarray(-self.beta * slope * np.divide(x, r, out=np.zeros_like(x), where=r > 0))
+
+    def weighted(self, w: Array) -> Array:
+        """−β∇ψ at the law's own points if they weigh w."""
+        x = self.law.points
+        terms = SmoothSum(self.smooth.terms).terms
+        return -self.beta * sum((c * _gradient(f, x, w) for c, f in terms), np.zeros_like(x))
 
     def _slope(self, x: Array) -> Array:
         total = np.zeros_like(x)
