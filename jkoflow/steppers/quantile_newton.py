@@ -55,7 +55,7 @@ class Newton:
                 return x + d, Status.CONVERGED
             found = self._line_search(x, here, d)
             if found is None:
-                return self.objective.sorted(x), self._stalled(x, here)
+                return self.objective.sorted(x), self._stalled(x, here, d)
             x, here = found
 
     def _start(self, x: Array) -> tuple[Array, Expanded]:
@@ -88,15 +88,17 @@ class Newton:
         sorted_ = bool((x[1:] >= x[:-1]).all())
         return sorted_ and self.objective.admissible(x) and bool(np.isfinite(x).all())
 
-    def _stalled(self, x: Array, here: Expanded) -> Status:
-        """No decrease is left; that is convergence where the residual is small as well."""
+    def _stalled(self, x: Array, here: Expanded, d: Array) -> Status:
+        """No decrease was found; that is convergence where none could be seen in float64."""
+        if -float(here.gradient @ d) <= _visible(here.value):
+            return Status.CONVERGED
         small = max(1e-6 * (1.0 + self.slope), 2.0 * self.objective.rounding(x, here))
         return Status.CONVERGED if self.residual <= small else Status.STALLED
 
     def _line_search(self, x: Array, here: Expanded, d: Array) -> tuple[Array, Expanded] | None:
         """The first of x + d, x + d/2, … that decreases the objective enough; None if none."""
         decrease = float(here.gradient @ d)
-        rounding = 1e-15 * (abs(here.value) + 1.0)
+        rounding = _visible(here.value)
         t = 1.0
         for attempt in range(40):
             trial = x + t * d
@@ -115,3 +117,8 @@ class Newton:
         """Whether the residual still falls, where the value no longer can."""
         w = self.objective.mu.weights
         return math.sqrt(there.gradient @ (there.gradient / w)) < 0.5 * self.residual
+
+
+def _visible(value: float) -> float:
+    """The least difference of objectives near ``value`` that is more than rounding."""
+    return 16.0 * float(np.finfo(float).eps) * (1.0 + abs(value))

@@ -245,3 +245,12 @@ def test_a_million_cells_converge_to_what_rounding_leaves(grading):
     out = one_step(jf.Entropy() + jf.QuadraticPotential(1.0), mu, 0.1)
     assert out.status is Status.CONVERGED
     assert np.sqrt(out.measure.cov()[0, 0]) == pytest.approx(gaussian_step(0.5, 0.1, 1, 1), abs=1e-7)
+
+
+def test_a_long_run_goes_on_where_only_rounding_is_left():
+    """F = −37 hides decreases below 1e-13, so residuals of 1e-6 are all that can be reached."""
+    F = jf.Entropy() + jf.QuadraticPotential(1.0)
+    problem = jf.Problem(F, jf.Radial.normal(0.5, 40, 200), 0.02, 600)
+    run = jf.flow(problem)
+    assert run.status is Status.COMPLETE
+    assert jf.check_run(problem, run).verdict is not jf.Verdict.REJECTED
