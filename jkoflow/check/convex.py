@@ -115,7 +115,8 @@ class Dissipation:
     def findings(self, spent: float) -> list[Finding]:
         """The two halves against the energy lost."""
         claim, why = "energy dissipation", "the energy lost is not what slopes and distances say"
+        excesses = {"after": self.after - spent, "before": spent - self.before}
         return [
-            at_most(claim, self.after - spent, self.margin, ASSUMED, why, where="after the steps"),
-            at_most(claim, spent - self.before, self.margin, ASSUMED, why, where="before the steps"),
+            at_most(claim, excess, self.margin, ASSUMED, why, where=f"{side} the steps")
+            for side, excess in excesses.items()
         ]

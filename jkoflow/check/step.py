@@ -189,9 +189,9 @@ def _on_edges(
     w, x, radial = laws.w, laws.x[..., 0], laws.mu.kind == "radial"
     r, walls = norms(xi, w), []
     held = r.copy()
-    special = (x[:, 1:] <= x[:, :-1]).any(axis=1)
+    special = np.any(x[:, 1:] <= x[:, :-1], axis=1)
     if radial:
-        special |= x[:, 0] == 0.0
+        special = special | (x[:, 0] == 0.0)
     for k, witness in enumerate(witnesses):
         left, right = fixed_ends(before[k], laws.measures[k], witness)
         if not (special[k] or left or right):
