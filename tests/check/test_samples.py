@@ -43,7 +43,8 @@ def ar1(rng, n, dim, a):
 
 def rejections(rounds, one):
     """How many of the rounds reject anything."""
-    return sum(one(np.random.default_rng([11, k])).verdict is Verdict.REJECTED for k in range(rounds))
+    reports = (one(np.random.default_rng([11, k])) for k in range(rounds))
+    return sum(report.verdict is Verdict.REJECTED for report in reports)
 
 
 def null_of_modes(rng):
