@@ -55,7 +55,7 @@ class Newton:
                 return x + d, Status.CONVERGED
             found = self._line_search(x, here, d)
             if found is None:
-                return self.objective.sorted(x), self._stalled(x, here, d)
+                return self.objective.sorted(x), self._stalled(x, here)
             x, here = found
 
     def _start(self, x: Array) -> tuple[Array, Expanded]:
@@ -88,27 +88,31 @@ class Newton:
         sorted_ = bool((x[1:] >= x[:-1]).all())
         return sorted_ and self.objective.admissible(x) and bool(np.isfinite(x).all())
 
-    def _stalled(self, x: Array, here: Expanded, d: Array) -> Status:
-        """No decrease was found; that is convergence where none could be seen in float64."""
-        if -float(here.gradient @ d) <= _visible(here.value):
-            return Status.CONVERGED
-        small = max(1e-6 * (1.0 + self.slope), 2.0 * self.objective.rounding(x, here))
+    def _stalled(self, x: Array, here: Expanded) -> Status:
+        """No decrease was found; that is convergence where the residual is as small as can be.
+
+        A residual r is worth about r²τ/2 of the objective, which float64 may not show.
+        """
+        invisible = math.sqrt(0.5 * _visible(here.value) / self.objective.tau)
+        rounding = 2.0 * self.objective.rounding(x, here)
+        small = max(1e-6 * (1.0 + self.slope), rounding, invisible)
         return Status.CONVERGED if self.residual <= small else Status.STALLED
 
     def _line_search(self, x: Array, here: Expanded, d: Array) -> tuple[Array, Expanded] | None:
         """The first of x + d, x + d/2, … that decreases the objective enough; None if none."""
         decrease = float(here.gradient @ d)
-        rounding = _visible(here.value)
+        rounding = 10.0 * _visible(here.value)
+        hidden = -decrease <= rounding  # the value cannot judge such a step: the residual does
         t = 1.0
-        for attempt in range(40):
+        for attempt in range(3 if hidden else 40):
             trial = x + t * d
             if not self.objective.internal and (attempt > 2 or trial.min() < self.objective.floor):
                 trial = self.objective.sorted(trial)
             if self.objective.admissible(trial):
                 there = self.objective.expand(trial)
-                if there.value <= here.value + 1e-4 * t * decrease + rounding:
-                    if -decrease < rounding and not self._smaller(there):
-                        return None
+                lower = there.value <= here.value + 1e-4 * t * decrease
+                level = hidden and there.value <= here.value + rounding
+                if (lower and not hidden) or (level and self._smaller(there)):
                     return trial, there
             t *= 0.5
         return None
