@@ -69,9 +69,10 @@ class Newton:
     def _converged(self, x: Array, here: Expanded) -> bool:
         if self.residual <= self.tolerance * self.slope:
             return True
-        slow = self.residual > 0.1 * self.before  # rounding is worth a look where progress ends
-        near = self.residual <= 1e-3 * (1.0 + self.slope)
-        return slow and near and self.residual <= 2.0 * self.objective.rounding(x, here)
+        # rounding is worth a look where little is left, or where progress ends
+        slow = self.residual > 0.1 * self.before and self.residual <= 1e-3 * (1.0 + self.slope)
+        near = self.residual <= 1e-4 * (1.0 + self.slope)
+        return (slow or near) and self.residual <= 2.0 * self.objective.rounding(x, here)
 
     def _measure(self, x: Array, here: Expanded) -> None:
         """The residual and the slope in L2(ρ⁺), and the next residual, foretold."""
