@@ -107,6 +107,28 @@ class FeaturesAt:
         return self._features.curvature(self._theta, c)
 
 
+class LocalFeatures(FeatureMap):
+    """A feature map that is defined by `at`: values and derivatives at given points together."""
+
+    @abstractmethod
+    def at(self, theta: Array) -> FeaturesAt: ...
+
+    def __call__(self, theta: Array) -> Array:
+        return self.at(theta).values
+
+    def vjp(self, theta: Array, c: Array) -> Array:
+        return self.at(theta).vjp(c)
+
+    def jvp(self, theta: Array, v: Array) -> Array:
+        return self.at(theta).jvp(v)
+
+    def jacobian(self, theta: Array) -> Array:
+        return self.at(theta).jacobian()
+
+    def curvature(self, theta: Array, c: Array) -> Array:
+        return self.at(theta).curvature(c)
+
+
 class CallableFeatures(FeatureMap):
     """Features given as Python functions, whose answers are checked at every call.
 

@@ -10,7 +10,7 @@ from scipy.special import ndtr
 
 from ..arguments import is_whole
 from ..functionals.base import Smooth
-from ..functionals.features import FeatureMap, FeaturesAt
+from ..functionals.features import FeaturesAt, LocalFeatures
 from ..functionals.risk import Risk
 from ..measures.base import Array, Measure
 from ..status import InvalidFunctional, NotDefined
@@ -28,7 +28,7 @@ class Term(NamedTuple):
     weight: float
 
 
-class ReluFeatures(FeatureMap):
+class ReluFeatures(LocalFeatures):
     """The features of `reduced_relu_risk` at θ = (a, b, r1, r2), (n, 4).
 
     G_0(b, s) = E(b + sG)_+ = bΦ(b/s) + sϕ(b/s) solves ∂_s G = s ∂²_b G, so with s² = τ²r1² + r2²
@@ -38,21 +38,6 @@ class ReluFeatures(FeatureMap):
     def __init__(self, series: list[Term]) -> None:
         self._series = series
         self._order = 2 * max(t.i + t.j for t in series)
-
-    def __call__(self, theta: Array) -> Array:
-        return self.at(theta).values
-
-    def vjp(self, theta: Array, c: Array) -> Array:
-        return self.at(theta).vjp(c)
-
-    def jvp(self, theta: Array, v: Array) -> Array:
-        return self.at(theta).jvp(v)
-
-    def jacobian(self, theta: Array) -> Array:
-        return self.at(theta).jacobian()
-
-    def curvature(self, theta: Array, c: Array) -> Array:
-        return self.at(theta).curvature(c)
 
     def at(self, theta: Array) -> ReluFeaturesAt:
         return ReluFeaturesAt(self, theta)

@@ -6,14 +6,14 @@ from math import comb, factorial
 
 import numpy as np
 
-from ..functionals.features import FeatureMap, FeaturesAt
+from ..functionals.features import FeaturesAt, LocalFeatures
 from ..measures.base import Array
 from ..status import NotDefined
 
 _DEGREE = 5
 
 
-class RadialTable(FeatureMap):
+class RadialTable(LocalFeatures):
     """φ_q(r) = a_q r + b_q(s), s = r/(r + c), with b_q a quintic spline on a uniform grid in s.
 
     The variable s maps [0, ∞) to [0, 1), so there is no radius beyond the table. The features
@@ -40,21 +40,6 @@ class RadialTable(FeatureMap):
         """The r of the grid's nodes."""
         s = np.arange(count) / count
         return np.asarray(scale * s / (1 - s))
-
-    def __call__(self, theta: Array) -> Array:
-        return self.at(theta).values
-
-    def vjp(self, theta: Array, c: Array) -> Array:
-        return self.at(theta).vjp(c)
-
-    def jvp(self, theta: Array, v: Array) -> Array:
-        return self.at(theta).jvp(v)
-
-    def jacobian(self, theta: Array) -> Array:
-        return self.at(theta).jacobian()
-
-    def curvature(self, theta: Array, c: Array) -> Array:
-        return self.at(theta).curvature(c)
 
     def at(self, theta: Array) -> RadialFeaturesAt:
         return RadialFeaturesAt(self, theta)
