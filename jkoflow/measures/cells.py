@@ -200,7 +200,6 @@ def edges_from_ppf(
 ) -> Array:
     """Edges at symmetric levels; an infinite end is put at the mean of its outer half cell.
 
-    The mean of the mass p beyond a level is ∫_0^∞ ppf(p e^{−t}) e^{−t} dt, by Gauss–Laguerre.
     ``isf(s)`` = ppf(1 − s) reads the upper half where levels near 1 need more digits than 1 has.
     """
     end = _read(ppf, levels[-1:]) if isf is None else _read(isf, levels[:1])
@@ -211,13 +210,17 @@ def edges_from_ppf(
     upper = _read(isf, levels[: len(levels) - half])[::-1]
     x = np.concatenate([lower, upper])
     x[-1] = end[0]
-    t, g = np.polynomial.laguerre.laggauss(40)
-    tail = 0.5 * mass[0] * np.exp(-t)
     if not np.isfinite(x[0]):
-        x[0] = g @ _read(ppf, tail)
+        x[0] = tail_mean(ppf, 0.5 * mass[0])
     if not np.isfinite(x[-1]):
-        x[-1] = g @ _read(isf, tail)
+        x[-1] = tail_mean(isf, 0.5 * mass[0])
     return x
+
+
+def tail_mean(quantile: Callable[[Array], ArrayLike], p: float) -> float:
+    """Mean of the outermost mass p, ∫_0^∞ quantile(p e^{−t}) e^{−t} dt, by Gauss–Laguerre."""
+    t, g = np.polynomial.laguerre.laggauss(40)
+    return float(g @ _read(quantile, p * np.exp(-t)))
 
 
 def _read(ppf: Callable[[Array], ArrayLike], levels: Array) -> Array:

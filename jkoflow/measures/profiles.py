@@ -14,7 +14,7 @@ import numpy as np
 from ..arguments import is_finite, is_whole
 from ..status import InvalidMeasure
 from .base import Array
-from .cells import Cells, level_masses
+from .cells import Cells, level_masses, tail_mean
 from .quantiles import Quantiles
 from .radial import Radial
 
@@ -37,11 +37,10 @@ class Profile(NamedTuple):
             x = np.where(
                 lower, self.ppf(np.where(lower, below, 0.5)), self.isf(np.where(lower, 0.5, above))
             )
-        t, g = np.polynomial.laguerre.laggauss(40)
         if not np.isfinite(x[0]):
-            x[0] = g @ self.ppf(0.5 * mass[0] * np.exp(-t))
+            x[0] = tail_mean(self.ppf, 0.5 * mass[0])
         if not np.isfinite(x[-1]):
-            x[-1] = g @ self.isf(0.5 * mass[-1] * np.exp(-t))
+            x[-1] = tail_mean(self.isf, 0.5 * mass[-1])
         return np.asarray(x)
 
     def fit(self, mu: Cells) -> tuple[float, float] | None:
