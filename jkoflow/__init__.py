@@ -26,6 +26,7 @@ _NAMES = {
     "flows.trajectory": ["Trajectory"],
     "flows.stored": ["load", "save"],
     "flows.complete": ["complete"],
+    "flows.sweep": ["sweep"],
     "store.directory": ["Directory"],
     "dynamics.sgd": ["sgd"],
     "equilibrium.gibbs": ["solve_gibbs"],

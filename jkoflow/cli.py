@@ -50,25 +50,40 @@ def cli() -> None:
 @click.argument("name", default="radial", metavar="[NAME]")
 @click.option("--out", type=click.Path(file_okay=False), help="Folder [jkoflow-demo/NAME].")
 @click.option("--quick", is_flag=True, help="Smaller sizes: for a look, not for figures.")
+@click.option("--resume", is_flag=True, help="Go on with what the folder holds.")
+@click.option("--jobs", type=int, default=1, help="Processes for sweeps; −1: all cores [1].")
+@click.option("--progress/--no-progress", default=None, help="Show bars [on a terminal].")
 @click.option("--list", "show", is_flag=True, help="Say which demos there are, and stop.")
-def demo(name: str, out: str | None, quick: bool, show: bool) -> int:
+def demo(
+    name: str, out: str | None, quick: bool, resume: bool, jobs: int, progress: bool | None,
+    show: bool,
+) -> int:  # fmt: skip
     """Run a demo, judge it, and say where its figure and report are.
 
     Without NAME: SGD on a two-layer network against the JKO flow of its risk and free energy.
     """
-    from .demos.registry import DEMOS
+    from .demos import registry
+    from .demos.session import Session
 
     if show:
-        for entry in DEMOS.values():
-            click.echo(f"{entry.name:<12} about {entry.seconds:g} s  {entry.title}")
+        for entry in registry.demos():
+            click.echo(f"{entry.name:<18} {entry.about(False):<13} {entry.title}")
+            click.echo(click.wrap_text(entry.settings, 96, " " * 33, " " * 33))
         return Exit.ACCEPTED
-    if name not in DEMOS:
-        raise click.UsageError(f"there is no demo {name!r}: choose from {', '.join(DEMOS)}")
-    chosen = DEMOS[name]
+    if name not in registry.names():
+        known = ", ".join(registry.names())
+        raise click.UsageError(f"there is no demo {name!r}: choose from {known}")
+    chosen = registry.demo(name)
     folder = Path(out or Path("jkoflow-demo") / name)
     folder.mkdir(parents=True, exist_ok=True)
-    click.echo(f"{chosen.title} (about {chosen.seconds:g} s)")
-    result = chosen.run(folder, quick, click.echo)
+    click.echo(f"{chosen.title} ({chosen.about(quick)})")
+    bars = sys.stderr.isatty() if progress is None else progress
+    try:
+        result = chosen.compute(Session(folder, quick, resume, bars, jobs, click.echo))
+    except KeyboardInterrupt:
+        again = " --quick" if quick else ""
+        click.echo(f"to go on: jkoflow demo {name} --out {folder}{again} --resume")
+        raise
     click.echo()
     return _say(result.report, result.files)
 

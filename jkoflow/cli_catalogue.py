@@ -17,9 +17,9 @@ class Entry(NamedTuple):
 def entries() -> Iterator[Entry]:
     """All demos, steppers, measures and functionals, each with its sentence."""
     from . import functionals, measures, steppers
-    from .demos.registry import DEMOS
+    from .demos.registry import demos
 
-    for demo in DEMOS.values():
+    for demo in demos():
         yield Entry("demo", demo.name, demo.title)
     yield from _of("stepper", steppers, steppers.Stepper)
     yield from _of("measure", measures, measures.Measure)

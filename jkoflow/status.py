@@ -90,6 +90,14 @@ class StepFailed(JkoflowError, RuntimeError):
         self.trajectory = trajectory
 
 
+class SweepFailed(JkoflowError, RuntimeError):
+    """Some cells of a sweep failed; ``sweep`` holds the results of all the others."""
+
+    def __init__(self, message: str, sweep: object = None) -> None:
+        super().__init__(message)
+        self.sweep = sweep
+
+
 def require_extra(module: str, extra: str) -> object:
     """Import ``module``, or raise `MissingExtra` naming the extra that installs it.
 

@@ -310,17 +310,16 @@ def finding(verdict):
 def test_demo_ends_in_the_verdict(jkoflow, here, monkeypatch, findings, word, code):
     made = []
 
-    class Fake:
-        name, title, seconds, settings = "fake", "A demo", 1.0, ""
+    def compute(session):
+        made.append((session.out, session.quick))
+        assert session.out.is_dir()
+        session.echo("working")
+        report = Report("fake", tuple(findings))
+        return registry.DemoResult(report, [session.out / "figure.png"])
 
-        @staticmethod
-        def run(out, quick, echo):
-            made.append((out, quick))
-            assert out.is_dir()
-            echo("working")
-            return registry.DemoResult(Report("fake", tuple(findings)), [out / "figure.png"])
-
-    monkeypatch.setitem(registry.DEMOS, "fake", Fake)
+    fake = registry.Demo("fake", "A demo", 1.0, 1.0, "", compute)
+    monkeypatch.setattr(registry, "names", lambda: ["fake"])
+    monkeypatch.setattr(registry, "demo", lambda name: fake)
     left, out, _ = jkoflow("demo", "fake", "--quick")
     assert (left, out.splitlines()[-1]) == (code, word)
     assert "figure.png" in out and made == [(Path("jkoflow-demo/fake"), True)]

@@ -1,8 +1,7 @@
-"""What demos share: fresh stores, judged runs, the page at the end."""
+"""What demos share: findings about computations, and the page at the end."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,19 +12,9 @@ from numpy.typing import ArrayLike
 
 from .. import __version__
 from ..check import Finding, Report, Verdict
-from ..flows.driver import flow
-from ..flows.trajectory import Trajectory
-from ..problem import Problem
 from ..report.html import Image, write_page
 from ..report.style import png
 from .registry import DemoResult
-
-
-def stored_flow(problem: Problem, folder: Path, **options: Any) -> Trajectory:
-    """Run into a new store, in place of what an earlier demo left there."""
-    if (folder / "run.json").exists():
-        shutil.rmtree(folder)
-    return flow(problem, store=str(folder), **options)
 
 
 def about(subject: str, report: Report) -> tuple[Finding, ...]:
@@ -61,14 +50,22 @@ def finish(
     caption: str,
     facts: Mapping[str, Any],
     files: Iterable[Path],
+    data: Mapping[str, ArrayLike] | None = None,
 ) -> DemoResult:
-    """Write the figure, the report as text, JSON and page, and return all that was written."""
+    """Write the figure, the arrays drawn in it, the report as text, JSON and page.
+
+    ``data`` becomes ``data.npz``, with names that say what the arrays are and on which clock.
+    """
     report = Report(subject, tuple(findings))
     image = png(figure)
     paths = {name: out / name for name in ("figure.png", "report.txt", "report.json")}
     paths["figure.png"].write_bytes(image)
     paths["report.txt"].write_text(report.text(), encoding="utf-8")
     paths["report.json"].write_text(report.to_json(), encoding="utf-8")
+    if data is not None:
+        paths["data.npz"] = out / "data.npz"
+        arrays: dict[str, Any] = {name: np.asarray(values) for name, values in data.items()}
+        np.savez_compressed(paths["data.npz"], **arrays)
     page = write_page(
         out / "report.html",
         report,

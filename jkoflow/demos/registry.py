@@ -1,4 +1,4 @@
-"""Which demos there are; each one's module is imported when it runs."""
+"""Which demos there are: every module of the catalogue that defines ``DEMO``."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING
+
+from . import catalogue
 
 if TYPE_CHECKING:
     from ..check import Report
-
-Echo = Callable[[str], object]
+    from .session import Session
 
 
 @dataclass(frozen=True)
@@ -24,42 +26,38 @@ class DemoResult:
 
 @dataclass(frozen=True)
 class Demo:
-    """An experiment: ``seconds`` is about what it takes on two cores, after installation.
+    """An experiment: ``seconds`` and ``quick_seconds`` are about what it takes on two cores.
 
-    ``settings`` says where its parameters come from.
+    ``title`` says what it shows, ``settings`` where its parameters come from: published and known
+    for certain, recalled, or ours. ``compute`` does it all. ``order`` is the place in the list.
     """
 
     name: str
     title: str
     seconds: float
+    quick_seconds: float
     settings: str
-    module: str
+    compute: Callable[[Session], DemoResult]
+    order: str = ""
 
-    def run(self, out: Path, quick: bool, echo: Echo) -> DemoResult:
-        """Compute, draw and judge into the folder ``out``; ``quick`` is a smaller version."""
-        result = import_module(f".{self.module}", __package__).run(out, quick, echo)
-        assert isinstance(result, DemoResult)
-        return result
+    def about(self, quick: bool) -> str:
+        """How long it takes, in words."""
+        seconds = self.quick_seconds if quick else self.seconds
+        return f"about {seconds:g} s" if seconds < 120 else f"about {seconds / 60:.0f} min"
 
 
-DEMOS = {
-    demo.name: demo
-    for demo in (
-        Demo(
-            "radial",
-            "SGD on a two-layer network against the JKO flow of its risk and free energy",
-            30,
-            "isotropic Gaussian classes, d=40, N=800, Δ=.8 (std), truncated ReLU: Mei, Montanari "
-            "and Nguyen 2018; ε=1e-6 is recalled, λ and β are ours",
-            "radial",
-        ),
-        Demo(
-            "digits",
-            "A two-layer network on digit images: the particle JKO flow against SGD",
-            40,
-            "scikit-learn's 1797 digits, even against odd, 65 inputs, smooth unit; settings ours",
-            "digits",
-        ),
-    )
-}
-"""Name → demo, in the order of the catalogue."""
+def names() -> list[str]:
+    """All demos' names, without importing them: their modules', with hyphens."""
+    return [module.name.replace("_", "-") for module in iter_modules(catalogue.__path__)]
+
+
+def demo(name: str) -> Demo:
+    """The demo of that name."""
+    found = import_module(f".{name.replace('-', '_')}", catalogue.__name__).DEMO
+    assert isinstance(found, Demo)
+    return found
+
+
+def demos() -> list[Demo]:
+    """All of them, in the order of the list."""
+    return sorted((demo(name) for name in names()), key=lambda d: (d.order, d.name))

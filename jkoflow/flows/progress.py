@@ -10,10 +10,10 @@ class _Silent:
     def close(self) -> None: ...
 
 
-def progress_bar(show: bool, total: int, initial: int) -> Any:
-    """A tqdm bar over steps, or an object that ignores its calls."""
+def progress_bar(show: bool, total: int, initial: int, unit: str = "step") -> Any:
+    """A tqdm bar over steps (or other units), or an object that ignores its calls."""
     if not show:
         return _Silent()
     from tqdm import tqdm
 
-    return tqdm(total=total, initial=initial, unit="step")
+    return tqdm(total=total, initial=initial, unit=unit)

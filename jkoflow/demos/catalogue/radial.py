@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .. import networks
-from ..check import Finding, check_fixed_point, check_run
-from ..dynamics.sgd import SGDRun, sgd
-from ..dynamics.sgd_record import Recording, of_radii
-from ..equilibrium.gibbs import Gibbs, solve_gibbs
-from ..flows.trajectory import Trajectory
-from ..functionals.free_energy import free_energy
-from ..functionals.risk import Risk
-from ..measures.base import Array
-from ..measures.radial import Radial
-from ..problem import Problem
-from ..report.plots import SGD_CLOCK, plot_energy, plot_histogram, plot_law
-from ..report.style import new_figure
-from .common import about, close, finish, stored_flow, within_sampling_error
-from .registry import DemoResult, Echo
+from ... import networks
+from ...check import Finding, check_fixed_point, check_run
+from ...dynamics.sgd import SGDRun, sgd
+from ...dynamics.sgd_record import Recording, of_radii
+from ...equilibrium.gibbs import Gibbs, solve_gibbs
+from ...flows.trajectory import Trajectory
+from ...functionals.free_energy import free_energy
+from ...functionals.risk import Risk
+from ...measures.base import Array
+from ...measures.radial import Radial
+from ...problem import Problem
+from ...report.plots import SGD_CLOCK, plot_energy, plot_histogram, plot_law
+from ...report.style import new_figure
+from ..common import about, close, finish, within_sampling_error
+from ..registry import Demo, DemoResult
+from ..session import Session
 
 
 @dataclass(frozen=True)
@@ -64,24 +64,24 @@ def settings(quick: bool) -> Settings:
     return Settings()
 
 
-def run(out: Path, quick: bool, echo: Echo) -> DemoResult:
+def run(session: Session) -> DemoResult:
     """The demo ``radial``: compute, judge, draw."""
-    s = settings(quick)
+    s, out = settings(session.quick), session.out
     classes = networks.GaussianClasses.std(s.dim, s.delta)
     risk = networks.radial_risk(classes, networks.truncated_relu)
 
-    echo(f"JKO flow of ½R to T = {2 * max(s.times):g}")
+    session.echo(f"JKO flow of ½R to T = {2 * max(s.times):g}")
     half_risk = Problem(0.5 * risk, s.start, s.risk_steps())
-    of_risk = stored_flow(half_risk, out / "flow-of-risk")
-    echo(f"SGD: {s.seeds} runs of N = {s.neurons} neurons to t = {max(s.times):g}")
+    of_risk = session.flow(half_risk, "flow-of-risk")
+    session.echo(f"SGD: {s.seeds} runs of N = {s.neurons} neurons to t = {max(s.times):g}")
     runs = [sgd_run(s, classes, risk, seed) for seed in range(s.seeds)]
-    echo(f"JKO flow of the free energy, λ = {s.lam:g}, β = {s.beta:g}, and its fixed point")
+    session.echo(f"JKO flow of the free energy, λ = {s.lam:g}, β = {s.beta:g}, and its fixed point")
     F = free_energy(risk, s.lam, s.beta)
     to_gibbs = Problem(F, s.start, tau=0.02, t_end=s.long_time)
-    of_energy = stored_flow(to_gibbs, out / "flow-of-free-energy")
+    of_energy = session.flow(to_gibbs, "flow-of-free-energy")
     star = solve_gibbs(F, s.start, n=s.cells)
 
-    echo("judging")
+    session.echo("judging")
     findings = [
         *about("flow of ½R", check_run(half_risk, out / "flow-of-risk")),
         *about("flow of F", check_run(to_gibbs, out / "flow-of-free-energy")),
@@ -93,8 +93,18 @@ def run(out: Path, quick: bool, echo: Echo) -> DemoResult:
     return finish(
         out, "SGD, the flow of its risk, and the Gibbs law", findings, figure, caption(s),
         facts(s, of_risk, runs, of_energy, star),
-        [out / "flow-of-risk", out / "flow-of-free-energy"],
+        [out / "flow-of-risk", out / "flow-of-free-energy"], data(of_risk, runs, of_energy),
     )  # fmt: skip
+
+
+def data(of_risk: Trajectory, runs: list[SGDRun], of_energy: Trajectory) -> dict[str, Array]:
+    """The curves, each with its clock: T of the flow, t = T/2 of SGD."""
+    return {
+        "T_risk": of_risk.times, "half_risk": of_risk.energies,
+        "T_free_energy": of_energy.times, "free_energy": of_energy.energies,
+        "t_sgd": runs[0].times, "risk_sgd": np.array([r.statistics["risk"] for r in runs]),
+        "radii_sgd": np.array([r.statistics["radii"] for r in runs]),
+    }  # fmt: skip
 
 
 def sgd_run(s: Settings, classes: networks.GaussianClasses, risk: Risk, seed: int) -> SGDRun:
@@ -226,3 +236,13 @@ def facts(
     rows["F at the end of its flow"] = f"{of_energy.energies[-1]:.7f}"
     rows["F at the fixed point, and its gap"] = f"{star.free_energy:.7f}, {star.gap:.1e}"
     return rows
+
+
+DEMO = Demo(
+    "radial",
+    "SGD on a two-layer network against the JKO flow of its risk and free energy",
+    30, 8,
+    "isotropic Gaussian classes, d=40, N=800, Δ=.8 (std), truncated ReLU: Mei, Montanari and "
+    "Nguyen 2018; ε=1e-6 is recalled, λ and β are ours",
+    run, "A1",
+)  # fmt: skip

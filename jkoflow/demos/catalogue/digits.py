@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..check import Finding, check_run
-from ..dynamics.sgd import SGDRun, sgd
-from ..dynamics.sgd_record import Recording
-from ..flows.trajectory import Trajectory
-from ..measures.base import Array
-from ..measures.particles import Particles
-from ..networks import EmpiricalData, SimpleUnit, data_risk, images, smooth_truncated_relu
-from ..problem import Problem
-from ..report.plots import SGD_CLOCK, plot_energy
-from ..report.style import COLOURS, new_figure
-from .common import about, close, finish, stored_flow
-from .registry import DemoResult, Echo
+from ...check import Finding, check_run
+from ...dynamics.sgd import SGDRun, sgd
+from ...dynamics.sgd_record import Recording
+from ...flows.trajectory import Trajectory
+from ...measures.base import Array
+from ...measures.particles import Particles
+from ...networks import EmpiricalData, SimpleUnit, data_risk, images, smooth_truncated_relu
+from ...problem import Problem
+from ...report.plots import SGD_CLOCK, plot_energy
+from ...report.style import COLOURS, new_figure
+from ..common import about, close, finish
+from ..registry import Demo, DemoResult
+from ..session import Session
 
 UNIT = SimpleUnit(smooth_truncated_relu)
 
@@ -46,29 +46,37 @@ class Settings:
         return 0.5 * float(self.taus.sum())
 
 
-def run(out: Path, quick: bool, echo: Echo) -> DemoResult:
+def run(session: Session) -> DemoResult:
     """The demo ``digits``: compute, judge, draw."""
-    s = Settings(steps=((50, 0.03), (25, 0.06)), epsilon=1e-3) if quick else Settings()
+    s = Settings(steps=((50, 0.03), (25, 0.06)), epsilon=1e-3) if session.quick else Settings()
     data = images.digits(bias=False)
     rng = np.random.default_rng(s.seed)
     theta = s.kappa * rng.standard_normal((s.neurons, data.x.shape[1]))
     risk = data_risk(UNIT, data.x, data.y)
 
-    echo(f"JKO flow of ½R, {s.neurons} particles in R^{data.x.shape[1]}, {len(s.taus)} steps")
+    dim = data.x.shape[1]
+    session.echo(f"JKO flow of ½R, {s.neurons} particles in R^{dim}, {len(s.taus)} steps")
     problem = Problem(0.5 * risk, Particles(theta), s.taus)
-    flow = stored_flow(problem, out / "flow-of-risk")
-    echo(f"SGD from the same particles to t = {s.end:g}, ε = {s.epsilon:g}")
+    flow = session.flow(problem, "flow-of-risk")
+    session.echo(f"SGD from the same particles to t = {s.end:g}, ε = {s.epsilon:g}")
     of_sgd = sgd_run(s, data, theta)
 
-    echo("judging every step, minimality included")
+    session.echo("judging every step, minimality included")
     findings = [
-        *about("flow of ½R", check_run(problem, out / "flow-of-risk")),
+        *about("flow of ½R", check_run(problem, session.out / "flow-of-risk")),
         *comparison(s, data, flow, of_sgd),
     ]
     return finish(
-        out, "Digits: SGD and the JKO flow of its risk", findings, draw(s, data, flow, of_sgd),
-        caption(s, data), facts(data, flow, of_sgd), [out / "flow-of-risk"],
+        session.out, "Digits: SGD and the JKO flow of its risk", findings,
+        draw(s, data, flow, of_sgd), caption(s, data), facts(data, flow, of_sgd),
+        [session.out / "flow-of-risk"], curves(flow, of_sgd),
     )  # fmt: skip
+
+
+def curves(flow: Trajectory, of_sgd: SGDRun) -> dict[str, Array]:
+    """The curves, each with its clock: T of the flow, t = T/2 of SGD."""
+    return {"T_flow": flow.times, "half_risk": flow.energies, "t_sgd": of_sgd.times,
+            "risk_sgd": of_sgd.statistics["train risk"]}  # fmt: skip
 
 
 def sgd_run(s: Settings, data: images.Images, theta: Array) -> SGDRun:
@@ -192,3 +200,12 @@ def facts(data: images.Images, flow: Trajectory, of_sgd: SGDRun) -> dict[str, An
         "accuracy of the flow, training and test": f"{train:.4f}, {test:.4f}",
         "test accuracy of SGD": f"{of_sgd.statistics['test accuracy'][-1]:.4f}",
     }
+
+
+DEMO = Demo(
+    "digits",
+    "A two-layer network on digit images: the particle JKO flow against SGD",
+    40, 15,
+    "scikit-learn's 1797 digits, even against odd, 65 inputs, smooth unit; settings ours",
+    run, "C0",
+)  # fmt: skip
