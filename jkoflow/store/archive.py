@@ -14,6 +14,7 @@ import os
 import re
 import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -41,6 +42,8 @@ _HEADER = re.compile(
 )
 _NUMBERS = re.compile(rb"[<|][fiubc][0-9]{1,2}")
 _HASH = 64
+_LOCAL = 30  # bytes before a member's name
+_FOREIGN = 0x1 | 0x20 | 0x40  # flags of members that are encrypted or patched
 _END = b"PK\x05\x06"
 _ZIP64 = b"PK\x06\x07"
 
@@ -95,7 +98,7 @@ def unpack(data: bytes, where: str) -> dict[str, NDArray[Any]]:
                 raise Altered(f"{where} does not end in its checksum: jkoflow did not write it")
             if hashlib.sha256(memoryview(data)[:-_HASH]).hexdigest().encode() != archive.comment:
                 raise Altered(f"{where} was changed after it was written: checksum does not fit")
-            return _members(archive, len(data), where)
+            return _members(archive, memoryview(data), where)
     except MemoryError as error:
         raise StoreError(f"{where} does not fit into memory") from error
     except _DAMAGE as error:
@@ -121,12 +124,12 @@ def _check_directory(data: bytes) -> None:
         raise zipfile.BadZipFile(f"its directory has {size} bytes, the limit is {DIRECTORY_LIMIT}")
 
 
-def _members(archive: zipfile.ZipFile, size: int, where: str) -> dict[str, NDArray[Any]]:
-    """All arrays; no name twice, and together no larger than the file."""
+def _members(archive: zipfile.ZipFile, data: memoryview, where: str) -> dict[str, NDArray[Any]]:
+    """All arrays, as views; no name twice, and together no larger than the file."""
     members = archive.infolist()
-    if sum(info.file_size for info in members) > size:
+    if sum(info.file_size for info in members) > len(data):
         raise StoreError(f"{where}: its members overlap or are compressed")
-    arrays = {info.filename[:-4]: _member(archive, info, where) for info in members}
+    arrays = {info.filename[:-4]: _member(data, info, where) for info in members}
     if len(arrays) < len(members):
         raise StoreError(f"{where}: a name occurs twice")
     return arrays
@@ -155,18 +158,38 @@ def _check_sum(file: BinaryIO, size: int, where: str) -> None:
     file.seek(0)
 
 
-def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> NDArray[Any]:
+def _member(data: memoryview, info: zipfile.ZipInfo, where: str) -> NDArray[Any]:
     plain = info.compress_type == zipfile.ZIP_STORED and info.file_size == info.compress_size
     if not plain or not info.filename.endswith(".npy"):
         raise StoreError(f"{where}: member {info.filename!r} is compressed or no array")
-    data = archive.read(info)
-    shape, dtype, start = _header(data)
-    if start + math.prod(shape) * dtype.itemsize != len(data):
+    content = _content(data, info)
+    shape, dtype, start = _header(content)
+    if start + math.prod(shape) * dtype.itemsize != len(content):
         raise StoreError(f"{where}: {info.filename!r} does not hold what it announces: {shape}")
-    return np.frombuffer(data, dtype, offset=start).reshape(shape)
+    array = np.frombuffer(content, dtype, offset=start)
+    if not array.flags.aligned:  # members lie at any byte
+        array = array.copy()
+        array.setflags(write=False)
+    return array.reshape(shape)
 
 
-def _header(data: bytes) -> tuple[tuple[int, ...], np.dtype[Any], int]:
+def _content(data: memoryview, info: zipfile.ZipInfo) -> memoryview:
+    """The bytes of a plain member, where they lie: `zipfile` would copy them several times."""
+    at = info.header_offset
+    local = bytes(data[at : at + _LOCAL]) if at >= 0 else b""
+    if len(local) < _LOCAL or local[:4] != b"PK\x03\x04" or info.flag_bits & _FOREIGN:
+        raise zipfile.BadZipFile(f"{info.filename!r} is not where the directory says, or encrypted")
+    name, extra = struct.unpack("<HH", local[-4:])
+    start = at + _LOCAL + name
+    if data[start - name : start] != info.orig_filename.encode():
+        raise zipfile.BadZipFile(f"{info.filename!r} has another name where it lies")
+    content = data[start + extra :][: info.file_size]
+    if len(content) != info.file_size or zlib.crc32(content) != info.CRC:
+        raise zipfile.BadZipFile(f"{info.filename!r} is not as long, or not what, it should be")
+    return content
+
+
+def _header(data: memoryview) -> tuple[tuple[int, ...], np.dtype[Any], int]:
     """Shape, type and length of the header; read by a pattern, so that nothing is evaluated."""
     if data[:8] != b"\x93NUMPY\x01\x00":
         raise ValueError("an array that is not of npy version 1.0")
