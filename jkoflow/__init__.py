@@ -12,11 +12,11 @@ from typing import Any
 __version__ = "0.1.0"
 
 _NAMES = {
-    "measures": ["Particles", "Quantiles", "Radial", "Gaussian"],
+    "measures": ["Particles", "Quantiles", "Radial", "Gaussian", "Grid", "Mesh"],
     "measures.conversion": ["sample"],
     "functionals": [
         "Potential", "QuadraticPotential", "Interaction", "QuadraticInteraction", "Entropy",
-        "PowerEnergy", "KullbackLeibler", "MMD", "Risk", "free_energy", "functional",
+        "PowerEnergy", "Congestion", "KullbackLeibler", "MMD", "Risk", "free_energy", "functional",
     ],
     "problem": ["Problem"],
     "status": ["Status"],

@@ -5,12 +5,13 @@ from .custom import functional
 from .divergence import MMD, EnergyKernel, GaussianKernel, KullbackLeibler
 from .free_energy import free_energy
 from .interaction import Interaction, QuadraticInteraction
-from .internal import Entropy, PowerEnergy
+from .internal import Congestion, Entropy, PowerEnergy
 from .potential import Potential, QuadraticPotential
 from .risk import Risk
 
 __all__ = [
     "MMD",
+    "Congestion",
     "EnergyKernel",
     "Entropy",
     "Functional",

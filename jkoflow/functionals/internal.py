@@ -17,6 +17,8 @@ from ..arguments import is_finite
 from ..measures.base import Array, Measure, a_measure
 from ..measures.cells import Cells
 from ..measures.gaussian import Gaussian
+from ..measures.grid import Grid
+from ..measures.mesh import Mesh
 from ..status import InvalidFunctional, NotDefined
 from .answers import points_at
 from .base import Functional
@@ -50,14 +52,21 @@ class Internal(Functional):
             return self.value_on_gaussian(mu)
         cells = self._cells(mu)
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            return float(cells.mass @ self.energy_per_mass(cells.log_density())[0])
+            per_mass = self.energy_per_mass(cells.log_density())[0]
+            if isinstance(cells, Grid):  # where empty cells weigh nothing
+                per_mass = np.where(cells.mass > 0, per_mass, 0.0)
+            return float(cells.mass @ per_mass)
 
     def first_variation(self, mu: Measure, at: ArrayLike) -> Array:
         a_measure(mu)
         x = points_at(mu, at)
         if not isinstance(mu, Gaussian):
             self._cells(mu)
-        e, de, _ = self.energy_per_mass(mu.log_density(x))  # type: ignore[attr-defined]
+        return self.slope(mu.log_density(x))  # type: ignore[attr-defined]
+
+    def slope(self, log_density: Array) -> Array:
+        """u'(ρ) = e + e' at ℓ = log ρ, the first variation."""
+        e, de, _ = self.energy_per_mass(log_density)
         return e + de
 
     def gradient(self, mu: Measure) -> Array:
@@ -66,7 +75,19 @@ class Internal(Functional):
             _, de, dde = self.energy_per_mass(mu.log_density(mu.points))
             return np.reshape(de + dde, (-1, 1)) * mu.score(mu.points)
         cells = self._cells(mu)
+        if isinstance(cells, Grid):
+            return face_differences(self.slope(cells.log_density()).reshape(cells.shape), cells)
+        if isinstance(cells, Mesh):
+            return self._on_nodes(cells) / cells.weights[:, None]
         return (self.on_edges(cells).gradient / cells.weights)[:, None]
+
+    def _on_nodes(self, mu: Mesh) -> Array:
+        """∂F/∂(node), (n, d): minus the pressures of the simplices times ∂log|T|."""
+        pressure = mu.mass * self.energy_per_mass(mu.log_density())[1]
+        forces = -pressure[:, None, None] * mu.log_volume_gradients()
+        corners = mu.simplices.ravel()
+        columns = forces.reshape(-1, mu.dim).T
+        return np.stack([np.bincount(corners, c, len(mu.nodes)) for c in columns], axis=1)
 
     def on_edges(self, mu: Cells) -> EdgeExpansion:
         """Σ_i m_i e(log m_i − log|cell_i|) with its derivatives in the edges."""
@@ -86,13 +107,31 @@ class Internal(Functional):
             off += bend * volume.a * volume.b
         return EdgeExpansion(float(mu.mass @ e), gradient, diagonal, off)
 
-    def _cells(self, mu: Measure) -> Cells:
-        if isinstance(mu, Cells):
+    def _cells(self, mu: Measure) -> Any:
+        if isinstance(mu, (Cells, Grid, Mesh)):
             return mu
         raise NotDefined(
             f"{type(self).__name__} needs a density, which a {type(mu).__name__} measure does not "
             "have: use Quantiles, Radial or Gaussian, or splitting with a noisy particle method"
         )
+
+
+def face_differences(f: Array, mu: Grid) -> Array:
+    """∇f at the cells' centres, (N, d), from the faces between cells: the mean of both sides of
+    each axis, one alone at walls and next to cells where f is infinite."""
+    columns = []
+    for axis, h in enumerate(mu.spacing):
+        g = np.moveaxis(f, axis, 0)
+        with np.errstate(invalid="ignore"):
+            jump = np.diff(g, axis=0) / h
+        known = np.isfinite(jump)
+        jump = np.where(known, jump, 0.0)
+        total, count = np.zeros(g.shape), np.zeros(g.shape)
+        for cells in (slice(None, -1), slice(1, None)):
+            total[cells] += jump
+            count[cells] += known
+        columns.append(np.moveaxis(total / np.maximum(count, 1.0), 0, axis).ravel())
+    return np.stack(columns, axis=1)
 
 
 class Entropy(Internal):
@@ -119,6 +158,23 @@ have: use Quantiles, Radial or Gaussian, or splitting with a noisy particle meth
 
     def value_on_gaussian(self, mu: Gaussian) -> float:
         return -0.5 * (mu.dim * (np.log(2.0 * np.pi) + 1.0) + mu.log_det())
+
+    def lower_bound_near(self, mu: Measure, radius: float) -> float | None:
+        """−(d/2) log(2πe M/d): no law of second moment M has less, and √M ≤ √M(μ) + radius.
+
+        Of radial cells M is at most that of their outer radii, and its root moves by at most
+        √2 of the radius.
+        """
+        d, pull = mu.dim, 1.0
+        if isinstance(mu, Gaussian):
+            moment = float(np.trace(mu.cov()) + mu.mean() @ mu.mean())
+        elif mu.kind == "radial":
+            cells = self._cells(mu)
+            moment, pull = float(cells.mass @ cells.edges[1:] ** 2), np.sqrt(2.0)
+        else:
+            moment = float(mu.weights @ (mu.points**2).sum(axis=1))
+        largest = np.sqrt(moment) + pull * radius
+        return float(-0.5 * d * np.log(2.0 * np.pi * np.e * largest**2 / d))
 
     def spec(self) -> dict[str, Any]:
         return {"name": "Entropy"}
@@ -179,3 +235,57 @@ class PowerEnergy(Internal):
 
     def __repr__(self) -> str:
         return f"PowerEnergy({self.m:g}, {self.coefficient:g})"
+
+
+class Congestion(Internal):
+    """0 where ρ ≤ bound everywhere, else +∞: a crowd that cannot be denser.
+
+    Displacement convex, as the limit m → ∞ of power energies (Maury, Roudneff-Chupin and
+    Santambrogio 2010). It has no derivatives, so only steppers that treat it as a constraint
+    take it: `BackAndForth`, `EntropicScaling` and `ConvexProgram`.
+
+    Parameters
+    ----------
+    bound : float
+        Positive; a density above it by less than 1e-9 of it counts as rounding.
+
+    Examples
+    --------
+    >>> from jkoflow import Quantiles
+    >>> Congestion(2.0).value(Quantiles([0.0, 0.5])), Congestion(1.0).value(Quantiles([0.0, 0.5]))
+    (0.0, inf)
+    """
+
+    convexity = 0.0
+
+    def __init__(self, bound: float) -> None:
+        if not is_finite(bound) or bound <= 0:
+            raise InvalidFunctional(f"the bound of the density must be positive, not {bound!r:.80}")
+        self.bound = float(bound)
+
+    def lower_bound(self) -> float | None:
+        return 0.0
+
+    def value(self, mu: Measure) -> float:
+        a_measure(mu)
+        if isinstance(mu, Gaussian):
+            return self.value_on_gaussian(mu)
+        return self._of(float(np.max(self._cells(mu).log_density())))
+
+    def value_on_gaussian(self, mu: Gaussian) -> float:
+        return self._of(-0.5 * (mu.dim * np.log(2.0 * np.pi) + mu.log_det()))
+
+    def _of(self, log_density: float) -> float:
+        return 0.0 if log_density <= np.log(self.bound) + 1e-9 else np.inf
+
+    def energy_per_mass(self, log_density: Array) -> tuple[Array, Array | float, Array | float]:
+        raise NotDefined(
+            "Congestion has no derivatives: use BackAndForth or EntropicScaling on a Grid, "
+            "ConvexProgram, or PowerEnergy(m) with a large m"
+        )
+
+    def spec(self) -> dict[str, Any]:
+        return {"name": "Congestion", "bound": self.bound}
+
+    def __repr__(self) -> str:
+        return f"Congestion({self.bound:g})"

@@ -1,4 +1,4 @@
-"""Where a probability measure lives: points, quantiles, radial laws, Gaussians."""
+"""Where a probability measure lives: points, quantiles, radial laws, Gaussians, grids, meshes."""
 
 from .base import Measure, measure_from_arrays
 from .conversion import (
@@ -10,13 +10,17 @@ from .conversion import (
     to_quantiles,
 )
 from .gaussian import Gaussian
+from .grid import Grid
+from .mesh import Mesh
 from .particles import Particles
 from .quantiles import Quantiles
 from .radial import Radial
 
 __all__ = [
     "Gaussian",
+    "Grid",
     "Measure",
+    "Mesh",
     "Particles",
     "Quantiles",
     "Radial",

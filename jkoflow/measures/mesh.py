@@ -1,0 +1,193 @@
+"""Densities on a moving triangulation of R^2 or R^3: a mass for each simplex."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..status import InvalidMeasure
+from .base import Array, Measure, finite_array, frozen, probability_weights, real_array, register
+
+Simplices = NDArray[np.int64]
+
+
+@register
+class Mesh(Measure):
+    """Masses m_T, each spread evenly over a simplex T of a mesh; what moves are the nodes.
+
+    Integrals of smooth functions are taken at the nodes, each with 1/(d+1) of the mass of its
+    simplices; they are second order in the size of the simplices. The density of T is m_T/|T|.
+
+    Parameters
+    ----------
+    nodes : array_like, shape (n, d)
+        d = 2 or 3.
+    simplices : array_like of int, shape (k, d+1)
+        Numbers of the corners of each triangle or tetrahedron, in either orientation.
+    mass : array_like, shape (k,), optional
+        Positive, with sum 1; proportional to the volumes if not given.
+
+    Raises
+    ------
+    InvalidMeasure
+        If a simplex has no volume, or a node belongs to none, besides arrays that make no sense.
+
+    Examples
+    --------
+    >>> square = Mesh([[0, 0], [1, 0], [1, 1], [0, 1]], [[0, 1, 2], [0, 2, 3]])
+    >>> square.volumes, square.weights, square.mean()
+    (array([0.5, 0.5]), array([0.33333333, 0.16666667, 0.33333333, 0.16666667]), array([0.5, 0.5]))
+    """
+
+    kind: ClassVar[str] = "mesh"
+
+    def __init__(
+        self, nodes: ArrayLike, simplices: ArrayLike, mass: ArrayLike | None = None
+    ) -> None:
+        x = finite_array(nodes, "nodes", ndim=2)
+        if x.shape[1] not in (2, 3):
+            raise InvalidMeasure(f"nodes must have shape (n, 2) or (n, 3), not {x.shape}: on the "
+                                 "line, use Quantiles")  # fmt: skip
+        corners = _corners(simplices, len(x), x.shape[1])
+        signed = signed_volumes(x[corners])
+        if not np.abs(signed).min() > 0:
+            raise InvalidMeasure(f"simplex {int(np.argmin(np.abs(signed)))} has no volume: its "
+                                 "corners lie on a line or plane; remove it")  # fmt: skip
+        turned = signed < 0
+        corners[turned, :2] = corners[turned, 1::-1]
+        volumes = np.abs(signed)
+        m = probability_weights(
+            volumes / volumes.sum() if mass is None else mass, len(corners), "mass"
+        )
+        if (m <= 0).any():
+            raise InvalidMeasure("every simplex needs a positive mass: drop those without")
+        self._nodes, self._mass = frozen(x), frozen(m)
+        corners.setflags(write=False)
+        self._simplices = corners
+        if (self.weights == 0).any():
+            raise InvalidMeasure("some nodes belong to no simplex: remove them")
+
+    @property
+    def nodes(self) -> Array:
+        """Positions of the nodes, shape (n, d)."""
+        return self._nodes
+
+    @property
+    def simplices(self) -> Simplices:
+        """Numbers of each simplex's corners, positively oriented, shape (k, d+1)."""
+        return self._simplices
+
+    @property
+    def mass(self) -> Array:
+        """Masses of the simplices, shape (k,)."""
+        return self._mass
+
+    @property
+    def dim(self) -> int:
+        return self._nodes.shape[1]
+
+    @property
+    def points(self) -> Array:
+        return self._nodes
+
+    @cached_property
+    def weights(self) -> Array:  # type: ignore[override]
+        share = np.repeat(self._mass / (self.dim + 1), self.dim + 1)
+        corners = self._simplices.ravel()
+        total = np.bincount(corners, weights=share, minlength=len(self._nodes))
+        return frozen(np.asarray(total, dtype=float))
+
+    @cached_property
+    def volumes(self) -> Array:
+        """Volumes of the simplices, shape (k,)."""
+        return frozen(signed_volumes(self._nodes[self._simplices]))
+
+    def log_volume_gradients(self) -> Array:
+        """∂ log|T| / ∂(corner of T), shape (k, d+1, d)."""
+        return log_volume_gradients(self._nodes[self._simplices])
+
+    def with_nodes(self, nodes: ArrayLike) -> Mesh:
+        """The same masses on moved nodes, if no simplex is turned over."""
+        x = finite_array(nodes, "nodes", shape=self._nodes.shape)
+        volumes = signed_volumes(x[self._simplices])
+        if not volumes.min() > 0:
+            raise InvalidMeasure(
+                f"{int((volumes <= 0).sum())} simplices are turned over or flattened: use a "
+                "smaller displacement"
+            )
+        new = object.__new__(Mesh)
+        new._nodes, new._mass, new._simplices = frozen(x), self._mass, self._simplices
+        new.__dict__["weights"] = self.weights
+        return new
+
+    def displaced(self, v: ArrayLike) -> Mesh:
+        return self.with_nodes(self._nodes + self._displacement(v))
+
+    def log_density(self, at: ArrayLike | None = None) -> Array:
+        """Log of the density: of every simplex, shape (k,), or at points (m, d); −inf outside."""
+        simplices = np.log(self._mass) - np.log(self.volumes)
+        if at is None:
+            return simplices
+        x = real_array(at, "points").reshape(-1, self.dim)
+        found = self._simplex_of(x)
+        return np.where(found >= 0, simplices[found], -np.inf)
+
+    def _simplex_of(self, x: Array) -> NDArray[np.intp]:
+        """A simplex that holds each point, or −1."""
+        corners = self._nodes[self._simplices]
+        inverse = np.linalg.inv(_edges(corners))  # (k, d, d)
+        found = np.full(len(x), -1, dtype=np.intp)
+        low, high = corners.min(axis=1), corners.max(axis=1)
+        for i, point in enumerate(x):
+            near = np.flatnonzero(((low <= point) & (point <= high)).all(axis=1))
+            inner = np.einsum("ka,kab->kb", point - corners[near, 0], inverse[near])
+            slack = 1e-12
+            inside = (inner >= -slack).all(axis=1) & (inner.sum(axis=1) <= 1.0 + slack)
+            if inside.any():
+                found[i] = near[int(np.argmax(inside))]
+        return found
+
+    def to_arrays(self) -> dict[str, Array]:
+        simplices = self._simplices.astype(float)  # exact, and a dict of one type
+        return {"nodes": self._nodes, "simplices": simplices, "mass": self._mass}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, ArrayLike]) -> Mesh:
+        return cls(arrays["nodes"], arrays["simplices"], arrays["mass"])
+
+    def __repr__(self) -> str:
+        return f"Mesh({len(self._nodes)} nodes, {len(self._simplices)} simplices in R^{self.dim})"
+
+
+def signed_volumes(corners: Array) -> Array:
+    """det(x_1 − x_0, …, x_d − x_0)/d! of simplices (k, d+1, d)."""
+    dim = corners.shape[2]
+    return np.asarray(np.linalg.det(_edges(corners)) / math.factorial(dim))
+
+
+def log_volume_gradients(corners: Array) -> Array:
+    """Gradients of log|T| in the corners of T, (k, d+1, d); their sum over corners is 0."""
+    others = np.swapaxes(np.linalg.inv(_edges(corners)), 1, 2)
+    return np.concatenate([-others.sum(axis=1, keepdims=True), others], axis=1)
+
+
+def _edges(corners: Array) -> Array:
+    """Rows x_k − x_0, (k, d, d)."""
+    return corners[:, 1:] - corners[:, :1]
+
+
+def _corners(simplices: ArrayLike, n: int, dim: int) -> Simplices:
+    raw = real_array(simplices, "simplices")
+    if raw.ndim != 2 or raw.shape[1] != dim + 1 or len(raw) == 0:
+        raise InvalidMeasure(f"simplices in R^{dim} need shape (k, {dim + 1}), not {raw.shape}")
+    if not (raw == np.floor(raw)).all() or raw.min() < 0 or raw.max() >= n:
+        raise InvalidMeasure(f"simplices must hold numbers of nodes, 0 to {n - 1}")
+    corners = raw.astype(np.int64)
+    if (np.diff(np.sort(corners, axis=1), axis=1) == 0).any():
+        raise InvalidMeasure("a simplex has a corner twice")
+    return corners
