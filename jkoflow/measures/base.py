@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -48,6 +48,20 @@ class Measure(ABC):
     @abstractmethod
     def from_arrays(cls, arrays: Mapping[str, ArrayLike]) -> Measure:
         """Inverse of `to_arrays`."""
+
+    def siblings(self, arrays: Sequence[Mapping[str, Array]]) -> Sequence[Measure] | None:
+        """Measures of this kind from float64 arrays, where that can be done for all at once.
+
+        None where it cannot, or where `from_arrays` would refuse or change any of them.
+
+        Examples
+        --------
+        >>> from jkoflow import Quantiles
+        >>> mu = Quantiles([0.0, 1.0, 3.0])
+        >>> [nu.edges for nu in mu.siblings([{"edges": 2 * mu.edges, "mass": mu.mass}])]
+        [array([0., 2., 6.])]
+        """
+        return None
 
     def mean(self) -> Array:
         """Mean of the points, shape (d,)."""

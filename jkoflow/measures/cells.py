@@ -9,7 +9,7 @@ unknowns of a step, the points of every integral, and the places where gradients
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -61,10 +61,7 @@ class Cells(Measure):
 
     def _moved(self, edges: Array) -> Self:
         """The same masses on other edges (already known to be sorted and finite)."""
-        new = object.__new__(type(self))
-        new.__dict__.update(self.__dict__)
-        new._edges = frozen(edges)
-        return new
+        return self._on(frozen(edges))
 
     def with_edges(self, edges: ArrayLike) -> Self:
         """The same masses on other edges, validated."""
@@ -72,6 +69,32 @@ class Cells(Measure):
         if (np.diff(x) < 0).any():
             raise InvalidMeasure("the displaced edges are not sorted: use a smaller displacement")
         return self._moved(x)
+
+    def siblings(self, arrays: Sequence[Mapping[str, Array]]) -> Sequence[Measure] | None:
+        others = {name: a for name, a in self.to_arrays().items() if name != "edges"}
+        shape, first = self._edges.shape, arrays[0]
+        for a in arrays:
+            if len(a) != len(others) + 1 or getattr(a.get("edges"), "shape", None) != shape:
+                return None
+            if any(a.get(name) is not first.get(name) for name in others):
+                return None
+        if not all(np.array_equal(first[name], others[name]) for name in others):
+            return None
+        x = frozen(np.array([a["edges"] for a in arrays]))
+        if not (np.isfinite(x).all() and (x[:, 1:] >= x[:, :-1]).all() and self._admits(x)):
+            return None
+        return [self._on(row) for row in x]
+
+    def _admits(self, edges: Array) -> bool:
+        """Whether sorted edges (…, n+1) may be those of a law of this kind."""
+        return True
+
+    def _on(self, edges: Array) -> Self:
+        """The same masses on edges that are known to be right, and nobody else's."""
+        new = object.__new__(type(self))
+        new.__dict__.update(self.__dict__)
+        new._edges = edges
+        return new
 
     @property
     def edges(self) -> Array:

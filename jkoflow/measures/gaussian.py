@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import ClassVar
 
@@ -216,6 +216,32 @@ class Gaussian(Measure):
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, ArrayLike]) -> Gaussian:
         return cls(arrays["mean"], arrays["cov"])
+
+    def siblings(self, arrays: Sequence[Mapping[str, Array]]) -> Sequence[Measure] | None:
+        shapes = {"mean": self._mean.shape, "cov": self._cov.shape}
+        if any({name: a.shape for name, a in b.items()} != shapes for b in arrays):
+            return None
+        means = frozen(np.array([a["mean"] for a in arrays]))
+        covs = frozen(np.array([a["cov"] for a in arrays]))
+        finite = np.isfinite(means).all() and np.isfinite(covs).all()
+        if not finite or (covs != np.swapaxes(covs, 1, 2)).any():
+            return None
+        try:
+            values, vectors = np.linalg.eigh(covs)
+        except np.linalg.LinAlgError:
+            return None
+        if not (values[:, 0] >= -_ROUNDING * np.abs(values[:, -1])).all():
+            return None
+        parts = zip(means, covs, values, vectors, strict=True)
+        return [self._decomposed(*part) for part in parts]
+
+    @classmethod
+    def _decomposed(cls, mean: Array, cov: Array, values: Array, vectors: Array) -> Gaussian:
+        """From arrays that are nobody else's, with LAPACK's eigenvalues, rounding included."""
+        new = object.__new__(cls)
+        new._mean, new._cov = mean, cov
+        new.__dict__["_raw_eigen"] = (values, vectors)
+        return new
 
     def __repr__(self) -> str:
         if self.dim == 1:

@@ -66,6 +66,9 @@ class Radial(Cells):
         self._check_radii(finite_array(edges, "edges", ndim=1))
         return super().with_edges(edges)
 
+    def _admits(self, edges: Array) -> bool:
+        return bool((edges[..., 0] >= 0).all())
+
     @property
     def dim(self) -> int:
         return self._dim
