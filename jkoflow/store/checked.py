@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,9 @@ DEFECTS = (LookupError, TypeError, ValueError, AttributeError, OverflowError, Re
 """What Python raises where JSON has another shape than the format's."""
 
 
+_STATUSES = dict(Status.__members__)
+
+
 def whole(value: Any, what: str) -> int:
     """A nonnegative integer.
 
@@ -26,16 +29,25 @@ def whole(value: Any, what: str) -> int:
         ...
     jkoflow.store.text.Impossible: offset must be a nonnegative integer, but is -1
     """
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**62:
-        raise Impossible(f"{what} must be a nonnegative integer, but is {value!r:.80}")
-    return value
+    if type(value) is int and 0 <= value < 2**62:  # no bool, which is an int too
+        return value
+    raise Impossible(f"{what} must be a nonnegative integer, but is {value!r:.80}")
 
 
 def status_named(name: Any, where: str) -> Status:
     """The status of this name."""
-    if not isinstance(name, str) or name not in Status.__members__:
+    if not isinstance(name, str) or name not in _STATUSES:
         raise Impossible(f"{where}: {name!r:.80} is no status")
-    return Status[name]
+    return _STATUSES[name]
+
+
+def measures_of(
+    kind: Any, arrays: Sequence[Mapping[str, NDArray[Any]]], where: str
+) -> Sequence[Measure] | None:
+    """`measure_of` for steps of one kind that are alike; None where one by one must be looked."""
+    if any(array.dtype != np.float64 for a in arrays for array in a.values()):
+        return None
+    return measure_of(kind, arrays[0], where).siblings(arrays)
 
 
 def measure_of(kind: Any, arrays: Mapping[str, NDArray[Any]], where: str) -> Measure:

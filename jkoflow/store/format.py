@@ -51,7 +51,7 @@ from .layout import (
     first_link,
     part,
 )
-from .lines import StoredStep, step_of, whole_lines
+from .lines import Line, StoredStep, gathered, line_of, steps_of, whole_lines
 from .segment import Segments
 from .text import TEXT_LIMIT, Altered, Impossible, decode, parse, read_number, unseal
 
@@ -117,20 +117,25 @@ class StoredRun:
         StoreError
             Naming the file and the line that is defective.
         """
-        segments = Segments(self.path, self.limit)
-        link, count = self.start, 0
-        reached = max((step for step, _ in checkpoints(self.path)), default=None)
-        for where, line, end in self._lines():
-            if count == until:
-                return
-            step = step_of(line, where, link, count + 1, end, segments)
-            link, count = step.link, step.index
-            yield step
-        if until is None:
-            self._check_end(count, link, reached)
+        for lines in gathered(self._verified(until)):
+            yield from steps_of(lines)
 
     def __iter__(self) -> Iterator[StoredStep]:
         return self.steps()
+
+    def _verified(self, until: int | None) -> Iterator[Line]:
+        """Lines in order, each continuing the chain, and the end as it should be."""
+        segments = Segments(self.path, self.limit)
+        link, count = self.start, 0
+        reached = max((step for step, _ in checkpoints(self.path)), default=None)
+        for where, raw, end in self._lines():
+            if count == until:
+                return
+            line = line_of(raw, where, link, count + 1, end, segments)
+            link, count = line.data["link"], count + 1
+            yield line
+        if until is None:
+            self._check_end(count, link, reached)
 
     def _lines(self) -> Iterator[tuple[str, bytes, int]]:
         file, running = self.path / STEPS, self.status is Status.RUNNING

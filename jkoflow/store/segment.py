@@ -184,6 +184,7 @@ def _place(place: Any, where: str, name: str) -> Place:
     what = f"{where}: place of {name}"
     if not (isinstance(place, list) and len(place) == 2 and isinstance(place[1], list)):
         raise Impossible(f"{what} must be [offset, [lengths]], but is {place!r:.80}")
-    if len(place[1]) > AXES:
-        raise Impossible(f"{what} has {len(place[1])} axes, the limit is {AXES}")
-    return whole(place[0], what), tuple([whole(n, what) for n in place[1]])
+    start, shape = place
+    if len(shape) > AXES:
+        raise Impossible(f"{what} has {len(shape)} axes, the limit is {AXES}")
+    return whole(start, what), tuple([whole(n, what) for n in shape])

@@ -122,7 +122,7 @@ def parse(text: bytes, where: str) -> dict[str, Any]:
     if len(text) > TEXT_LIMIT:
         raise StoreError(f"{where} has {len(text)} bytes of JSON, the limit is {TEXT_LIMIT}")
     try:
-        value = _LOADS(text.decode("utf-8"))
+        value = _loaded(text.decode("utf-8"))
         if text.count(b"{") + text.count(b"[") > DEPTH:
             _check_depth(value, DEPTH)
     except (ValueError, RecursionError) as error:
@@ -151,7 +151,16 @@ def _check_depth(value: Any, left: int) -> None:
             _check_depth(child, left - 1)
 
 
-_LOADS = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant).decode
+_JSON = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant)
+
+
+def _loaded(text: str) -> Any:
+    """`json.loads`, faster where there is no space around the value."""
+    if text[:1] == "{":
+        value, end = _JSON.raw_decode(text)
+        if end == len(text):
+            return value
+    return _JSON.decode(text)
 
 
 def seal(text: str) -> bytes:
