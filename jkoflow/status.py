@@ -23,6 +23,7 @@ class Status(Enum):
     EVENT = "an event asked the run to stop"
     MAX_STEPS = "the limit max_steps was reached before the last requested step"
     INTERRUPTED = "the run was interrupted; the steps already taken are kept"
+    FAILED = "an error ended the run; the steps before it are kept"
     MAX_ITERATIONS = "the iteration limit was reached before the step's minimiser was found"
     STALLED = "no further decrease was possible above the rounding error, short of the tolerance"
     NOT_CONVEX = "the step's objective is not convex here; a smaller tau would make it so"

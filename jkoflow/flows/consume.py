@@ -43,8 +43,9 @@ class Consumer:
                 trajectory.status = self._consume(steps, resumed)
             except KeyboardInterrupt:
                 trajectory.status = Status.INTERRUPTED
-            except BaseException:
-                trajectory.status = Status.INTERRUPTED
+            except BaseException as error:
+                asked = not isinstance(error, Exception)  # to leave, by sys.exit for instance
+                trajectory.status = Status.INTERRUPTED if asked else Status.FAILED
                 with suppress(StoreError):  # the first error is the one to report
                     self._close()
                 raise

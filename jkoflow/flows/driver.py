@@ -150,7 +150,8 @@ def flow(
     ------
     StepFailed
         If a step's status is not ok and ``throw`` is true, or if a step raises an error. Any
-        error that leaves `flow` has the steps before it in its attribute ``trajectory``.
+        error that leaves `flow` has the steps before it in its attribute ``trajectory``, with
+        status FAILED.
     InvalidFunctional
         If F is not finite at the start, is no real number, or answers differently twice.
     InvalidProblem

@@ -203,6 +203,26 @@ def test_an_error_in_an_observer_comes_through_with_the_steps(problem, contracti
     with pytest.raises(LookupError, match="my own") as caught:
         jf.flow(problem, contraction(), observers=[fail], store=tmp_path)
     assert len(caught.value.trajectory) == 3 == len(jf.load(tmp_path))
+    assert caught.value.trajectory.status is Status.FAILED is jf.load(tmp_path).status
+
+
+@pytest.mark.parametrize(("error", "status"), [
+    (ZeroDivisionError("mine"), Status.FAILED), (StoreError("the disk is full"), Status.FAILED),
+    (SystemExit(3), Status.INTERRUPTED),
+])  # fmt: skip
+def test_how_an_observer_ends_a_run_is_in_the_store(problem, contraction, tmp_path, error, status):
+    def leave(record):
+        if record.index == 3:
+            raise error
+
+    with pytest.raises(type(error)):
+        jf.flow(problem, contraction(), store=tmp_path, observers=[leave])
+    stored = jf.load(tmp_path)
+    assert stored.status is status and len(stored) == 3
+    report = jf.check_run(problem, tmp_path)
+    assert report["completeness"].verdict is jf.Verdict.UNDECIDED
+    whole = jf.flow(problem, contraction(), store=tmp_path)
+    np.testing.assert_array_equal(whole.energies, jf.flow(problem, contraction()).energies)
 
 
 def test_leaving_the_program_from_an_observer_closes_the_store(problem, contraction, tmp_path):

@@ -273,7 +273,7 @@ def test_a_failed_run_can_be_taken_up_again(tmp_path, noisy, unbroken, assert_sa
     with pytest.raises(jf.status.StepFailed, match=r"step 13, .*ConnectionError: gone") as caught:
         jf.flow(problem, Unreliable(), store=folder, rng=7, save=jf.every(2))
     assert len(caught.value.trajectory) == 12
-    assert len(jf.load(folder)) == 12 and jf.load(folder).status is Status.INTERRUPTED
+    assert len(jf.load(folder)) == 12 and jf.load(folder).status is Status.FAILED
     Unreliable.broken = False
     jf.flow(problem, Unreliable(), store=folder, rng=7, save=jf.every(2))
     assert_same_runs(folder, unbroken)
