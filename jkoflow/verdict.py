@@ -5,12 +5,17 @@ from __future__ import annotations
 import html
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, IntEnum
 from pathlib import Path
 from string import Template
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
 
 
 class ExitCode(IntEnum):
@@ -113,6 +118,44 @@ def rejected(claim: str, reason: str, where: str = "") -> Finding:
 def undecided(claim: str, reason: str, where: str = "") -> Finding:
     """A finding that there is no evidence either way, and why."""
     return Finding(claim, Verdict.UNDECIDED, where=where, reason=reason)
+
+
+def worst(
+    claim: str,
+    measured: Array,
+    bound: Array,
+    assumptions: Iterable[str] = (),
+    reason: str | Callable[[int], str] = "",
+    otherwise: Verdict | Callable[[int], Verdict] = Verdict.REJECTED,
+    first: int = 0,
+) -> Finding:
+    """`at_most` for several steps: the finding of the one that uses the most of its bound.
+
+    Steps are numbered from ``first`` on, unless that is 0; reason and verdict of a step that fails
+    may be functions of its place in the arrays.
+
+    Examples
+    --------
+    >>> worst("mass", np.array([0.5, 3.0, 0.0]), np.array([1.0, 2.0, 0.0]), first=7).where
+    'step 8'
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        use = np.where(bound > 0, measured / bound, measured)
+    k = int(np.argmax(np.where(measured <= bound, use, np.inf)))
+    why, doubt = "", Verdict.REJECTED
+    if not measured[k] <= bound[k] < np.inf:
+        why = reason if isinstance(reason, str) else reason(k)
+        doubt = otherwise if isinstance(otherwise, Verdict) else otherwise(k)
+    where = f"step {first + k}" if first else ""
+    return at_most(claim, measured[k], bound[k], assumptions, why, doubt, where)
+
+
+class Decided(Exception):
+    """Raised where nothing more can be judged, with the finding that says why."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding.reason)
+        self.finding = finding
 
 
 @dataclass(frozen=True)

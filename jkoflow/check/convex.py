@@ -2,7 +2,7 @@
 
 Let X minimise F + W2²(·, x)/(2τ) up to a residual r = ‖ξ‖, g⁺ = ∇δF(X) = ξ − (X − x)/τ, and F be
 λ-convex: F(Y) ≥ F(X) + ⟨g⁺, Y − X⟩ + (λ/2)‖Y − X‖². All that follows is this, at Y = x, at Y = ν,
-or with the places of X and Y exchanged.
+or with the places of X and Y exchanged. Where a coupling splits points, ξ is that of the coupling.
 """
 
 from __future__ import annotations
@@ -13,15 +13,19 @@ from typing import NamedTuple
 import numpy as np
 
 from ..functionals.base import Functional
-from ..measures.base import Array, Measure
+from ..functionals.interaction import QuadraticInteraction
+from ..functionals.internal import Entropy
+from ..functionals.potential import QuadraticPotential
+from ..measures.base import Measure
+from ..measures.many import norms
+from ..verdict import Finding, at_most, worst
 from . import policy
-from .evaluate import name_of
-from .many import Rows, norms
+from .evaluate import Rows
 from .step import CLAIMED, Steps
-from .verdict import Finding, at_most
 
 ASSUMED = (CLAIMED,)
-_AFFINE = {"Entropy", "QuadraticPotential", "QuadraticInteraction"}
+UNIT = policy.ROUNDING * policy.EPS
+_AFFINE = {Entropy, QuadraticPotential, QuadraticInteraction}
 
 
 def modulus(F: Functional, mu: Measure) -> float | None:
@@ -32,7 +36,7 @@ def modulus(F: Functional, mu: Measure) -> float | None:
     """
     if F.convexity is None or not np.isfinite(F.convexity):
         return None
-    if mu.kind == "gaussian" and not {name_of(f) for _, f in F.terms} <= _AFFINE:
+    if mu.kind == "gaussian" and not {type(f) for _, f in F.terms} <= _AFFINE:
         return None
     return float(F.convexity)
 
@@ -47,10 +51,11 @@ class Reference(NamedTuple):
 def slope_decay(s: Steps, lam: float) -> Finding:
     """(1 + λτ) W2/τ ≤ ‖∇δF(x)‖ + r, since ⟨g⁺ − g, X − x⟩ ≥ λW2²."""
     fall = 1.0 + lam * s.tau
-    excess = fall * s.slope - s.old.slope - loose(s)
+    excess = fall * s.slope - s.old.slope - s.with_spread(s.r)
     bound = s.old.blur + s.new.rows.blur + np.abs(fall) * s.blind / s.tau
-    bound += policy.ROUNDING * policy.EPS * (s.old.slope + s.slope)
-    return s.worst("slope decay", excess, bound, ASSUMED, "the slope falls too slowly")
+    bound += UNIT * (s.old.slope + s.slope)
+    reason = "the slope falls too slowly"
+    return worst("slope decay", excess, bound, ASSUMED, reason, first=s.first)
 
 
 def against(s: Steps, lam: float, other: Reference) -> list[Finding]:
@@ -59,57 +64,58 @@ def against(s: Steps, lam: float, other: Reference) -> list[Finding]:
     [W2²(X,ν) − W2²(x,ν) + W2²(X,x)]/(2τ) + (λ/2)W2²(X,ν) ≤ F(ν) − F(X) + r W2(X,ν), and
     (1/τ + λ) W2(X,ν) ≤ W2(x,ν)/τ + ‖∇δF(ν)‖ + r.
     """
-    laws, z = s.new.laws, other.measure.points
+    laws, new, nu, z = s.new.laws, s.new.rows, other.rows, other.measure.points
     first = norms(s.before[0].points[None] - z, laws.w)
     far = np.append(first, norms(laws.x - z, laws.w))
-    here, there, r = far[:-1], far[1:], loose(s)
-    size = s.old.extent + s.new.rows.extent + other.rows.extent
-    blind = policy.ROUNDING * policy.EPS * size
-    excess = (there**2 - here**2 + s.transport.squared) / (2.0 * s.tau) + 0.5 * lam * there**2
-    excess += s.new.rows.energy - other.rows.energy - r * there
-    reach = here + there + s.slope * s.tau + blind
-    bound = blind * reach * (1.0 / s.tau + abs(lam)) + s.new.rows.margin + other.rows.margin
-    bound += s.new.rows.blur * there
-    why = "the step contradicts the evolution variational inequality"
-    evi = s.worst("evolution variational inequality", excess, bound, ASSUMED, why)
-    excess = (1.0 / s.tau + lam) * there - here / s.tau - other.rows.slope - r
-    bound = blind * (1.0 / s.tau + abs(lam)) + other.rows.blur + s.new.rows.blur
-    bound += policy.ROUNDING * policy.EPS * other.rows.slope
-    why = "the run approaches a measure more slowly than λ allows"
-    return [evi, s.worst("contraction", excess, bound, ASSUMED, why)]
-
-
-def loose(s: Steps) -> Array:
-    """r, with what a coupling that splits points adds."""
-    return np.asarray(s.r + np.sqrt(s.transport.spread) / s.tau)
+    here, there = far[:-1], far[1:]
+    blind = UNIT * (s.old.extent + new.extent + nu.extent)
+    stiff = 1.0 / s.tau + abs(lam)
+    evi = (there**2 - here**2 + s.transport.squared) / (2.0 * s.tau) + 0.5 * lam * there**2
+    evi += new.energy - nu.energy - s.r * there
+    room = blind * (here + there + s.slope * s.tau + blind) * stiff
+    room += new.margin + nu.margin + new.blur * there
+    late = (1.0 / s.tau + lam) * there - here / s.tau - nu.slope - s.r
+    slack = blind * stiff + nu.blur + new.blur + UNIT * nu.slope
+    claim = "evolution variational inequality"
+    return [
+        worst(claim, evi, room, ASSUMED, f"the step contradicts the {claim}", first=s.first),
+        worst("contraction", late, slack, ASSUMED,
+              "the run approaches a measure more slowly than λ allows", first=s.first),
+    ]  # fmt: skip
 
 
 @dataclass
 class Dissipation:
-    """F_0 − F_K between Σ W2²/(2τ) + Σ τ|∂F|²/2 with the slopes after and before the steps.
+    """F_0 − F_K against Σ W2²/(2τ), and between it and Σ τ|∂F|²/2 with the slopes of both sides.
 
     F(x) − F(X) ≥ W2²/(2τ) + (τ/2)|∂F(X)|² + (λ/2)W2² − 2rW2 − τr²/2, and
     F(x) − F(X) ≤ W2²/(2τ) + (τ/2)|∂F(x)|² − (λ/2)W2².
     """
 
+    paid: float = 0.0
+    room: float = 0.0
     after: float = 0.0
     before: float = 0.0
     margin: float = 0.0
     count: int = 0
 
-    def add(self, s: Steps, lam: float) -> None:
+    def pay(self, s: Steps) -> None:
         """Take up some steps."""
+        self.paid += float((s.transport.squared / (2.0 * s.tau)).sum())
+        self.room += float((s.old.margin + s.blind_square / (2.0 * s.tau)).sum())
+
+    def add(self, s: Steps, lam: float) -> None:
+        """Take up what λ-convexity says of them."""
         self.count += len(s.tau)
-        squared, r, new = s.transport.squared, loose(s), s.new.rows
+        squared, r, old, new = s.transport.squared, s.with_spread(s.r), s.old, s.new.rows
         w2, steep = np.sqrt(squared), np.minimum(new.slope, s.slope + r)
-        paid = squared / (2.0 * s.tau)
-        curved = 0.5 * lam * squared
+        paid, curved = squared / (2.0 * s.tau), 0.5 * lam * squared
         off = 2.0 * r * w2 + 0.5 * s.tau * r * r
         self.after += float((paid + 0.5 * s.tau * steep**2 + curved - off).sum())
-        self.before += float((paid + 0.5 * s.tau * s.old.slope**2 - curved).sum())
-        blur = (s.old.blur + new.blur) * (w2 + s.tau * (s.old.slope + new.slope))
-        blur += s.blind_square * (1.0 / s.tau + abs(lam)) + s.old.margin + new.margin
-        blur += policy.ROUNDING * policy.EPS * (paid + s.tau * (s.old.slope**2 + new.slope**2))
+        self.before += float((paid + 0.5 * s.tau * old.slope**2 - curved).sum())
+        blur = (old.blur + new.blur) * (w2 + s.tau * (old.slope + new.slope))
+        blur += s.blind_square * (1.0 / s.tau + abs(lam)) + old.margin + new.margin
+        blur += UNIT * (paid + s.tau * (old.slope**2 + new.slope**2))
         self.margin += float(blur.sum())
 
     def findings(self, spent: float) -> list[Finding]:

@@ -1,13 +1,17 @@
-"""What the functional says about one measure, and how far rounding lets it be believed."""
+"""What the functional says about measures, and how far rounding lets it be believed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from ..functionals.base import Functional
+from ..functionals.internal import Entropy
+from ..functionals.many import at_many
 from ..measures.base import Array, Measure
+from ..measures.many import Laws
 from ..status import InvalidFunctional, InvalidMeasure
 from . import policy
 
@@ -39,10 +43,8 @@ def norm(v: Array, w: Array) -> float:
 def nudged(mu: Measure) -> Measure:
     """μ with each coordinate moved by one unit of rounding, up and down in turn."""
     x = mu.points
-    signs = 1.0 - 2.0 * (np.arange(x.size) % 2).reshape(x.shape)
-    if hasattr(mu, "edges"):
-        return mu.displaced(np.sort(x * (1.0 + policy.EPS * signs), axis=0) - x)
-    return mu.displaced(policy.EPS * x * signs)
+    moved = x * (1.0 + policy.EPS * (1.0 - 2.0 * (np.arange(x.size) % 2).reshape(x.shape)))
+    return mu.displaced((np.sort(moved, axis=0) if hasattr(mu, "edges") else moved) - x)
 
 
 def real(value: object) -> float:
@@ -75,30 +77,75 @@ def evaluate(F: Functional, mu: Measure) -> Evaluated:
     with np.errstate(all="ignore"):
         energy, terms = real(F.value(mu)), F.terms
         values = [c * real(f.value(mu)) for c, f in terms] if len(terms) > 1 else [energy]
-        parts = gradients(F, mu)
-        w = mu.weights
-        scale = sum(abs(v) for v in values)
-        scale += float(w @ np.abs(np.einsum("ij,ij->i", mu.points, parts[0])))
+        parts, w = gradients(F, mu), mu.weights
+        scale = float(sum(map(abs, values)) + w @ np.abs((mu.points * parts[0]).sum(axis=1)))
         try:
             there = nudged(mu)
-            blur = np.asarray(sum(gradients(F, there)) - sum(parts))
+            blur = norm(np.asarray(sum(gradients(F, there)) - sum(parts)), w)
             shift = abs(real(F.value(there)) - energy)
         except (InvalidFunctional, InvalidMeasure):  # too near to the edge of F's domain
-            blur, shift = np.full_like(parts[0], np.inf), np.inf
+            blur = shift = np.inf
     margin = policy.ROUNDING * policy.EPS * scale + 4.0 * shift
     size = sum(norm(p, w) for p in parts)
-    gradient, blur_size = np.asarray(sum(parts)), 8.0 * norm(blur, w)
-    return Evaluated(
-        mu, energy, margin, gradient, blur_size, size, consistent(F, mu), scale=scale
-    )
+    exact = consistent(F, mu)
+    return Evaluated(mu, energy, margin, np.asarray(sum(parts)), 8.0 * blur, size, exact, 0, scale)
 
 
 def consistent(F: Functional, mu: Measure) -> bool:
     """Whether value and gradient belong together exactly: not so for most internal energies of
     Gaussians, where the value is in closed form and the gradient taken by cubature."""
-    return mu.kind != "gaussian" or {name_of(f) for _, f in F.internal.terms} <= {"Entropy"}
+    return mu.kind != "gaussian" or all(type(f) is Entropy for _, f in F.internal.terms)
 
 
-def name_of(f: Functional) -> str:
-    """What a simple functional calls itself."""
-    return str(f.spec().get("name"))
+class Noise(NamedTuple):
+    """Rounding errors of the energy and of the gradient, relative to the parts they come from."""
+
+    energy: float
+    gradient: float
+
+    @staticmethod
+    def at(F: Functional, mu: Measure) -> Noise:
+        """Measured at one measure, by `evaluate`."""
+        here = evaluate(F, mu)
+        return Noise(here.margin / (here.scale or 1.0), here.blur / (here.size or np.inf))
+
+
+class Rows(NamedTuple):
+    """What is remembered of K measures once the next ones are looked at; arrays of shape (K,).
+
+    Energy and its rounding error, norm of the gradient and its error, norm of the positions.
+    """
+
+    energy: Array
+    margin: Array
+    slope: Array
+    blur: Array
+    extent: Array
+
+    def before(self, later: Rows) -> Rows:
+        """The rows of the measures that come one step before the later ones."""
+        return Rows(*(np.append(a[-1:], b[:-1]) for a, b in zip(self, later, strict=True)))
+
+    def last(self) -> Rows:
+        """The last of them."""
+        return Rows(*(a[-1:].copy() for a in self))
+
+
+class Stack(NamedTuple):
+    """F at K alike measures: ∇δF as in `at_many`, the norm ``size`` (K,) of its parts, and the
+    rounding errors that were taken for those of all."""
+
+    laws: Laws
+    gradient: Array
+    size: Array
+    rows: Rows
+    noise: Noise
+
+
+def stack(F: Functional, laws: Laws, noise: Noise | None = None) -> Stack:
+    """F at alike measures, with rounding errors measured at the last one unless they are known."""
+    noise = Noise.at(F, laws.measures[-1]) if noise is None else noise
+    found = at_many(F, laws)
+    margin, blur = noise.energy * found.scale, noise.gradient * found.size
+    rows = Rows(found.energy, margin, found.slope, blur, laws.extents)
+    return Stack(laws, found.gradient, found.size, rows, noise)

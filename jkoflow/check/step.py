@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from ..arguments import is_finite
 from ..functionals.base import Functional
 from ..measures.base import Array, Measure
+from ..measures.many import Laws
+from ..measures.order import kept_sorted
 from ..record import Witness
-from ..status import MissingStructure
+from ..verdict import Decided, Finding, Report, Verdict, at_most, rejected, undecided, worst
 from . import policy
-from .evaluate import consistent, name_of, norm
-from .many import Laws, Noise, Rows, Stack, norms, stack
-from .transport import Carried, certify_all
-from .verdict import Finding, Report, Verdict, at_most, rejected, undecided
+from .evaluate import Noise, Rows, Stack, consistent, stack
+from .functional import guarded
+from .transport import Transport, certify_all
 
 CLAIMED = "F is λ-convex along generalised geodesics, as it claims (check_functional attacks it)"
 BOUNDED = "F's parts are bounded from below, as they claim (check_functional attacks it)"
+MIXED = "F is convex along mixtures, and δF as convex as it claims (check_functional attacks it)"
 DISCRETE = {
     "particles": "the step is that of point clouds: W2 and F of the given points",
     "quantiles": "integrals and W2 are those of the edges with lumped masses",
@@ -65,60 +69,71 @@ def check_step(
     >>> step(1.0).verdict.name, step(1.001).verdict.name
     ('ACCEPTED', 'REJECTED')
     """
-    member = membership(before, after, tau)
-    if member.verdict is not Verdict.ACCEPTED:
-        return Report(f"one step of {F!r}", (member,))
-    old, new = (evaluated(F, [mu]) for mu in (before, after))
-    if isinstance(old, Finding) or isinstance(new, Finding):
-        found = (f for f in (old, new) if isinstance(f, Finding))
-        return Report(f"one step of {F!r}", (member, *found))
-    steps = steps_of(F, [before], old.rows, new, np.array([tau]), [witness])
-    findings = [steps] if isinstance(steps, Finding) else judged(steps)
-    return Report(f"one step of {F!r}", (member, *findings))
+
+    def findings() -> Iterator[Finding]:
+        if not (is_finite(tau) and tau > 0):
+            raise Decided(rejected("membership", f"τ must be positive and finite, not {tau!r}"))
+        old, new = Laws([before]), Laws([after])
+        yield membership(old, new)
+        rows, here = evaluated(F, old).rows, evaluated(F, new)
+        yield from judged(steps_of(F, [before], rows, here, np.array([tau]), [witness]))
+
+    return Report(f"one step of {F!r}", tuple(told(findings())))
 
 
-def membership(before: Measure, after: Measure, tau: float) -> Finding:
-    """Same kind and space, finite, nonnegative weights of sum 1, and a step that is one."""
-    claim = "membership"
-    if not (np.ndim(tau) == 0 and np.isfinite(tau) and tau > 0):
-        return rejected(claim, f"tau must be positive and finite, but is {tau!r}")
-    if after.kind != before.kind or after.dim != before.dim:
-        return rejected(claim, f"a {after.kind} in R^{after.dim} after a {before.kind} in "
-                               f"R^{before.dim}")  # fmt: skip
+def told(findings: Iterator[Finding], where: str = "") -> Iterator[Finding]:
+    """The findings up to the one that decides, if one does."""
+    try:
+        with np.errstate(all="ignore"):
+            yield from findings
+    except Decided as decided:
+        yield decided.finding.at(where) if where else decided.finding
+
+
+def membership(before: Laws, after: Laws) -> Finding:
+    """Same kind and space, finite, in order, nonnegative weights of sum 1; or else `Decided`."""
+    claim, old, new = "membership", before.mu, after.mu
     off, bound = 0.0, policy.MASS
-    for mu in (before, after):
-        x, w = mu.mean()[None] if mu.kind == "gaussian" else mu.points, mu.weights
+    if (new.kind, new.dim) != (old.kind, old.dim):
+        what = f"a {new.kind} in R^{new.dim} after a {old.kind} in R^{old.dim}"
+        raise Decided(rejected(claim, what))
+    for laws in (before, after):
+        w, wrong = laws.w, ""
+        x = laws.means[:, None] if laws.gaussian else laws.x
         if not (np.isfinite(x).all() and np.isfinite(w).all() and (w >= 0).all()):
-            return rejected(claim, "points or weights are not finite, or weights are negative")
-        if hasattr(mu, "edges") and (np.diff(x[:, 0]) < 0).any():
-            return rejected(claim, "the edges are not sorted")
-        if mu.kind == "radial" and x[0, 0] < 0:
-            return rejected(claim, "a radius is negative")
+            wrong = "points or weights are not finite, or weights are negative"
+        elif laws.cells and not (np.diff(x[..., 0], axis=1) >= 0).all():
+            wrong = "the edges are not sorted"
+        elif new.kind == "radial" and (x[:, 0] < 0).any():
+            wrong = "a radius is negative"
+        elif laws.gaussian and not laws.is_decomposed(policy.MAP):
+            wrong = "the eigenvalues and eigenvectors are not those of the covariance"
+        if wrong:
+            raise Decided(rejected(claim, wrong))
         off = max(off, abs(float(w.sum()) - 1.0))
         bound = max(bound, policy.MASS + len(w) * policy.EPS)
-    return at_most(claim, off, bound, (DISCRETE[after.kind],) if after.kind in DISCRETE else (),
-                   "the weights do not sum to 1")  # fmt: skip
+    assumed = (DISCRETE[new.kind],) if new.kind in DISCRETE else ()
+    found = at_most(claim, off, bound, assumed, "the weights do not sum to 1")
+    if found.verdict is not Verdict.ACCEPTED:
+        raise Decided(found)
+    return found
 
 
-def evaluated(
-    F: Functional, measures: Sequence[Any], noise: Noise | None = None
-) -> Stack | Finding:
-    """F at alike measures, with rounding errors measured at the last one unless they are known."""
-    try:
-        noise = Noise.at(F, measures[-1]) if noise is None else noise
-        return stack(F, Laws(measures), noise)
-    except MissingStructure as error:
-        return undecided("evaluation", str(error))
-    except Exception as error:  # a user's functional may raise anything
-        return rejected("evaluation", f"{type(error).__name__}: {error}")
+def evaluated(F: Functional, laws: Laws, noise: Noise | None = None) -> Stack:
+    """F there; `Decided` where it has no value."""
+    found = guarded("evaluation", partial(stack, F, laws, noise))
+    if isinstance(found, Finding):
+        raise Decided(found)
+    return found  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
 class Steps:
     """K steps between alike measures, as arrays of shape (K,).
 
-    ``r`` is ‖ξ‖ over the admissible displacements; ``full`` includes the coupling's spread;
-    ``held`` leaves out the ends that the witness calls fixed, wherever they are pulled.
+    ``raw`` is ‖ξ‖ and ``r`` what counts of it over the admissible displacements; ``held`` leaves
+    out the ends that the witness calls fixed, wherever they are pulled. Steps are numbered from
+    ``first`` on (0: they have no numbers).
     """
 
     F: Functional
@@ -126,16 +141,16 @@ class Steps:
     old: Rows
     new: Stack
     tau: Array
-    transport: Carried
+    transport: Transport
+    raw: Array
     r: Array
-    full: Array
     held: Array
     walls: tuple[str, ...]
     first: int
 
-    def worst(self, *arguments: Any) -> Finding:
-        """`worst`, with the number of the step."""
-        return worst(self.first, *arguments)
+    def with_spread(self, r: Array) -> Array:
+        """‖∇δF(X) + (X − x)/τ‖ over the coupling, whose spread is orthogonal to ξ."""
+        return np.hypot(r, np.sqrt(self.transport.spread) / self.tau)
 
     def somewhere(self, finding: Finding) -> Finding:
         """A finding about all of the steps, with their numbers."""
@@ -158,6 +173,11 @@ class Steps:
         """W2/τ."""
         return np.asarray(np.sqrt(self.transport.squared) / self.tau)
 
+    @property
+    def unseen(self) -> Array:
+        """An energy difference too small to be seen."""
+        return self.new.rows.margin / 16.0
+
 
 def steps_of(
     F: Functional,
@@ -167,129 +187,62 @@ def steps_of(
     tau: Array,
     witnesses: Sequence[Witness | None],
     first: int = 0,
-) -> Steps | Finding:
-    """The steps from number ``first`` on (0: they have none), or why W2² is not certified."""
-    carried = certify_all(new.laws, before, witnesses)
-    if isinstance(carried, Finding):
-        return carried.at(f"step {first}") if first else carried
-    xi = new.gradient + carried.away / tau[:, None, None]
-    if not hasattr(new.laws.mu, "edges"):
-        r = held = new.laws.lengths(xi)
-        walls: tuple[str, ...] = ()
-    else:
-        r, held, walls = _on_edges(before, new.laws, xi, witnesses)
-    full = np.hypot(r, np.sqrt(carried.spread) / tau)
-    return Steps(F, before, old, new, tau, carried, r, full, held, walls, first)
+) -> Steps:
+    """The steps from number ``first`` on; `Decided` where W2² is not certified."""
+    transport = certify_all(new.laws, before, witnesses)
+    xi = new.gradient + transport.away / tau[:, None, None]
+    r = held = raw = new.laws.lengths(xi)
+    walls: tuple[str, ...] = ()
+    if new.laws.cells:
+        r, held, walls = _on_edges(before, new.laws, xi[..., 0], raw, witnesses)
+    return Steps(F, before, old, new, tau, transport, raw, r, held, walls, first)
 
 
 def _on_edges(
-    before: Sequence[Any], laws: Laws, xi: Array, witnesses: Sequence[Witness | None]
+    before: Sequence[Any], laws: Laws, xi: Array, raw: Array, witnesses: Sequence[Witness | None]
 ) -> tuple[Array, Array, tuple[str, ...]]:
     """‖ξ‖ over what may move: tied edges stay sorted, ends on walls and at r = 0 stay inside."""
-    w, x, radial = laws.w, laws.x[..., 0], laws.mu.kind == "radial"
-    r, walls = norms(xi, w), []
-    held = r.copy()
-    special = np.any(x[:, 1:] <= x[:, :-1], axis=1)
-    if radial:
-        special = special | (x[:, 0] == 0.0)
-    for k, witness in enumerate(witnesses):
-        left, right = fixed_ends(before[k], laws.measures[k], witness)
-        if not (special[k] or left or right):
-            continue
-        origin = radial and x[k, 0] == 0.0
-        v = admissible(-xi[k], laws.measures[k], left or origin, right)
-        inner = slice(1 if left else 0, -1 if right else None)
-        r[k], held[k] = norm(v, w), norm(v[inner], w[inner])
-        ends = [f"{x[k, j]:.6g}" for j, wall in ((0, left), (-1, right)) if wall]
-        walls += [f"the space ends in walls without flux at {' and '.join(ends)}"] if ends else []
-    return r, held, tuple(dict.fromkeys(walls))
+    x, w, r, held, walls = laws.x[..., 0], laws.w, raw.copy(), raw.copy(), {}
+    ends = np.array([mu.points[[0, -1], 0] for mu in before])
+    # only an end that did not move can be a wall
+    fixed = np.array([_flags(witness) for witness in witnesses]) & (ends == x[:, [0, -1]])
+    origin = (x[:, 0] == 0.0) & (laws.mu.kind == "radial")
+    tied = (x[:, 1:] == x[:, :-1]).any(axis=1)
+    for k in np.flatnonzero(tied | origin | fixed.any(axis=1)):
+        left, right = fixed[k]
+        v = kept_sorted(-xi[k], x[k], w)
+        if left or origin[k]:
+            v[x[k] == x[k, 0]] = np.maximum(v[x[k] == x[k, 0]], 0.0)
+        if right:
+            v[x[k] == x[k, -1]] = np.minimum(v[x[k] == x[k, -1]], 0.0)
+        inner = slice(int(left), len(v) - int(right))
+        r[k], held[k] = np.sqrt(w @ v**2), np.sqrt(w[inner] @ v[inner] ** 2)
+        for end in x[k, [0, -1]][fixed[k]]:
+            walls[f"the space has walls without flux: it ends at {end:.6g}"] = True
+    return r, held, tuple(walls)
 
 
-def fixed_ends(before: Measure, after: Measure, witness: Witness | None) -> tuple[bool, bool]:
-    """Which ends the witness says are walls; only an end that did not move can be one."""
-    if witness is None or "fixed" not in witness.arrays:
-        return False, False
-    flags = np.asarray(witness.arrays["fixed"]).ravel()
-    if flags.dtype.kind not in "biuf":
-        return False, False
-    x, y = before.points[:, 0], after.points[:, 0]
-    return (
-        bool(len(flags) == 2 and flags[0] and x[0] == y[0]),
-        bool(len(flags) == 2 and flags[1] and x[-1] == y[-1]),
-    )
+def _flags(witness: Witness | None) -> Array:
+    """Which ends the witness says are walls."""
+    flags = np.asarray(witness.arrays.get("fixed", False) if witness else False)
+    believed = flags.shape == (2,) and flags.dtype.kind in "biuf"
+    return flags.astype(bool) if believed else np.zeros(2, dtype=bool)
 
 
-def admissible(v: Array, mu: Measure, left: bool, right: bool) -> Array:
-    """The projection of v on the displacements that keep the edges sorted, and within walls.
-
-    Only edges that coincide can cross, so it is isotonic regression on each run of equal edges.
-    For every sorted Y, ⟨v, Y − X⟩ ≤ ‖projection‖‖Y − X‖.
-    """
-    v, x, w = np.array(v), mu.points[:, 0], mu.weights
-    tied = np.flatnonzero(np.diff(x) == 0)
-    for run in np.split(tied, np.flatnonzero(np.diff(tied) > 1) + 1) if len(tied) else []:
-        block = slice(run[0], run[-1] + 2)
-        v[block, 0] = isotonic(v[block, 0], w[block])
-    if left:
-        v[x == x[0]] = np.maximum(v[x == x[0]], 0.0)
-    if right:
-        v[x == x[-1]] = np.minimum(v[x == x[-1]], 0.0)
-    return v
-
-
-def isotonic(v: Array, w: Array) -> Array:
-    """The nearest nondecreasing vector in the weighted L2 norm, by pooling adjacent violators.
-
-    Examples
-    --------
-    >>> isotonic(np.array([1.0, 3.0, 1.0]), np.array([1.0, 1.0, 3.0]))
-    array([1. , 1.5, 1.5])
-    """
-    pools: list[tuple[float, float, int]] = []
-    for value, weight in zip(v, w, strict=True):
-        pool = (float(value), float(weight), 1)
-        while pools and pools[-1][0] >= pool[0]:
-            mean, mass, count = pools.pop()
-            total = mass + pool[1]
-            pool = ((mean * mass + pool[0] * pool[1]) / total, total, count + pool[2])
-        pools.append(pool)
-    return np.repeat([p[0] for p in pools], [p[2] for p in pools])
-
-
-def worst(
-    first: int,
-    claim: str,
-    measured: Array,
-    bound: Array,
-    assumptions: Iterable[str] = (),
-    reason: str | Callable[[int], str] = "",
-    otherwise: Callable[[int], Verdict] = lambda k: Verdict.REJECTED,
-) -> Finding:
-    """The finding of the step that uses the most of its bound, or passes it; the steps are
-    numbered from ``first`` on, if they are (0: not)."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        use = np.where(bound > 0, measured / bound, measured)
-    k = int(np.argmax(np.where(measured <= bound, use, np.inf)))
-    said, doubt = "", Verdict.REJECTED
-    if not measured[k] <= bound[k] < np.inf:
-        said, doubt = reason if isinstance(reason, str) else reason(k), otherwise(k)
-    where = f"step {first + k}" if first else ""
-    return at_most(claim, measured[k], bound[k], assumptions, said, doubt, where)
-
-
-def judged(steps: Steps) -> Iterator[Finding]:
+def judged(s: Steps) -> Iterator[Finding]:
     """Transport and what rests on it, for measures that are known to belong together."""
-    yield steps.somewhere(steps.transport.finding)
-    yield energy_inequality(steps)
-    yield stationarity(steps)
-    yield minimality(steps)
+    yield s.somewhere(s.transport.finding)
+    yield energy_inequality(s)
+    yield stationarity(s)
+    yield minimality(s)
 
 
 def energy_inequality(s: Steps) -> Finding:
     """F(ρ⁺) + W2²/(2τ) ≤ F(ρ_k): what any step must do, and a wrong one may do too."""
     excess = s.new.rows.energy + s.transport.squared / (2.0 * s.tau) - s.old.energy
     bound = s.old.margin + s.new.rows.margin + s.blind_square / (2.0 * s.tau)
-    return s.worst("energy", excess, bound, (), "the step does not pay for its transport")
+    reason = "the step does not pay for its transport"
+    return worst("energy", excess, bound, (), reason, first=s.first)
 
 
 def stationarity(s: Steps) -> Finding:
@@ -300,110 +253,106 @@ def stationarity(s: Steps) -> Finding:
     """
     claim, new = "stationarity", s.new.rows
     size = (s.old.extent + new.extent) / s.tau
-    bound = policy.STATIONARITY * s.slope + new.blur + np.sqrt(2.0 * unseen(s) / s.tau)
+    bound = policy.STATIONARITY * s.slope + new.blur + np.sqrt(2.0 * s.unseen / s.tau)
     bound += 8.0 * policy.EPS * size
     hidden = new.blur > policy.BLIND * (s.new.size + s.slope) + policy.RESOLUTION * size
     if hidden.any():
         blur = new.blur[np.argmax(hidden)]
         return s.somewhere(undecided(claim, f"rounding alone leaves a residual of {blur:.3g}"))
+    inwards, coarse = s.held <= bound, not consistent(s.F, s.new.laws.mu)
 
-    def what(k: int) -> tuple[Verdict, str]:
-        if s.held[k] <= bound[k]:
-            return Verdict.UNDECIDED, "it holds only if ends are held that F pulls inwards"
-        if not consistent(s.F, s.new.laws.mu):
-            return Verdict.UNDECIDED, "it does not hold, but the cubature may be too coarse"
-        return Verdict.REJECTED, "the optimality condition does not hold"
+    def reason(k: int) -> str:
+        if inwards[k]:
+            return "it holds only if ends are held that F pulls inwards"
+        if coarse:
+            return "it does not hold, but the cubature may be too coarse"
+        return "the optimality condition does not hold"
 
-    return s.worst(claim, s.r, bound, s.walls, lambda k: what(k)[1], lambda k: what(k)[0])
-
-
-def unseen(s: Steps) -> Array:
-    """An energy difference too small to be seen."""
-    return s.new.rows.margin / 16.0
+    doubt = [Verdict.UNDECIDED if coarse or held else Verdict.REJECTED for held in inwards]
+    return worst(claim, s.r, bound, s.walls, reason, doubt.__getitem__, s.first)
 
 
 def minimality(s: Steps) -> Finding:
-    """r²/(2κ) bounds the objective's distance to its minimum where κ = 1/τ + λ > 0."""
-    claim, new = "minimality", s.new.rows
+    """r²/(2κ) bounds the objective's distance to its minimum, on one of the `grounds`."""
+    best = undecided("minimality", "F claims no convexity")
     try:
-        found = convexity(s)
+        for what, moduli, r, assumed in grounds(s):
+            found = gap(s, what, np.array(moduli, dtype=float), s.with_spread(r), assumed)
+            if found.verdict is Verdict.ACCEPTED:
+                return found
+            best = min(found, best, key=lambda f: f.severity)
     except Exception as error:  # a user's claim may raise anything
-        found = f"F's claims cannot be had: {type(error).__name__}: {error}"
-    if isinstance(found, str):
-        return s.somewhere(undecided(claim, found))
-    modulus, basis = found
-    kappa = 1.0 / s.tau + modulus
+        best = undecided("minimality", f"F's claims: {type(error).__name__}: {error}")
+    return s.somewhere(best) if math.isnan(best.measured) else best
+
+
+Ground = tuple[str, Sequence[float | None], Array, tuple[str, ...]]
+
+
+def grounds(s: Steps) -> Iterator[Ground]:
+    """What F claims to be convex: its name, λ of each step, the residual, what is assumed.
+
+    Along generalised geodesics: objective(ρ⁺) − objective(Y) ≤ r‖Y − X‖ − (κ/2)‖Y − X‖² for all Y
+    that the modulus holds for. Along mixtures: F(Y) ≥ F(ρ⁺) + ∫V d(Y − ρ⁺) with V = δF(ρ⁺), and
+    where the mass of x_j may go by itself, V(y) + |y − x_j|²/(2τ) is κ-convex in y.
+    """
+    F, laws, many = s.F, s.new.laws, len(s.tau)
+    if F.convexity is not None:
+        yield "everywhere", [F.convexity] * many, s.r, (CLAIMED, *s.walls)
+    if F.convex_in_mixtures and not laws.gaussian:
+        # cubature points do not move as they like, hence not for Gaussians
+        moduli = [F.convexity_of_variation(mu) for mu in laws.measures]
+        yield "of its first variation", moduli, s.raw, (MIXED,)
+    if F.convexity is None:
+        moduli = [nearby(s, k) for k in range(many)]
+        yield "near the step", moduli, s.r, (CLAIMED, BOUNDED, *s.walls)
+
+
+def gap(s: Steps, what: str, lam: Array, r: Array, assumed: tuple[str, ...]) -> Finding:
+    """r²/(2κ) against what the step gains."""
+    claim, new, kappa = "minimality", s.new.rows, 1.0 / s.tau + lam
+    if not np.isfinite(kappa).all():
+        return undecided(claim, f"F claims no finite modulus of convexity {what}")
     if not (kappa > 0).all():
         why = f"1/τ + λ = {kappa.min():.3g} is not positive: a smaller τ could be certified"
-        return s.somewhere(undecided(claim, why))
-    gap = s.full**2 / (2.0 * kappa)
-    floor = s.old.margin + new.margin + new.blur**2 / kappa + 2.0 * unseen(s) / (kappa * s.tau)
-    bound = policy.GAP * np.maximum(0.0, s.old.energy - new.energy) + floor
-    assumptions = (CLAIMED, *basis, *s.walls)
-    return s.worst(
-        claim, gap, bound, assumptions,
-        lambda k: f"the gap is not certified: r = {s.full[k]:.3g}, κ = {kappa[k]:.3g}",
-        lambda k: Verdict.UNDECIDED,
-    )  # fmt: skip
+        return undecided(claim, why)
+    bound = policy.GAP * np.maximum(0.0, s.old.energy - new.energy)
+    bound += s.old.margin + new.margin + new.blur**2 / kappa + 2.0 * s.unseen / (kappa * s.tau)
+    reason = lambda k: f"the gap is not certified: r = {r[k]:.3g}, κ = {kappa[k]:.3g}"  # noqa: E731
+    doubt = Verdict.UNDECIDED
+    return worst(claim, r**2 / (2.0 * kappa), bound, assumed, reason, doubt, s.first)
 
 
-def convexity(s: Steps) -> tuple[Array, tuple[str, ...]] | str:
-    """Moduli valid between ρ⁺ and every minimiser of the step and what they rest on, or why not.
+def nearby(s: Steps, k: int) -> float | None:
+    """A modulus between ρ⁺ and every minimiser of the step, if F claims one.
 
     A minimiser Y has W2²(Y, ρ_k)/(2τ) ≤ F(ρ⁺) + W2²/(2τ) − F(Y), so a lower bound of F keeps it
     in a ball about ρ⁺, on which a local modulus is enough.
     """
-    if s.F.convexity is not None:
-        if not math.isfinite(s.F.convexity):
-            return "F claims no finite modulus"
-        return np.full(len(s.tau), float(s.F.convexity)), ()
-    moduli = []
-    for k, mu in enumerate(s.new.laws.measures):
-        squared = float(s.transport.squared[k])
-        level = s.new.rows.energy[k] + s.old.margin[k] + s.new.rows.margin[k]
-        reach = farthest(s.F, s.before[k], level + squared / (2.0 * s.tau[k]), squared, s.tau[k])
-        if reach is None:
-            return "F claims neither convexity everywhere nor a lower bound"
-        radius = math.sqrt(squared) + reach
-        modulus = s.F.convexity_near(mu, radius)
-        if modulus is None:
-            return f"F claims no convexity on the ball of radius {radius:.3g}"
-        if not math.isfinite(modulus):
-            return "F claims no finite modulus"
-        moduli.append(float(modulus))
-    return np.array(moduli), (BOUNDED,)
+    squared, tau = float(s.transport.squared[k]), float(s.tau[k])
+    level = s.new.rows.energy[k] + s.old.margin[k] + s.new.rows.margin[k] + squared / (2.0 * tau)
+    reach = farthest(s.F, s.before[k], float(level), squared, tau)
+    if reach is None:
+        return None
+    return s.F.convexity_near(s.new.laws.measures[k], math.sqrt(squared) + reach)
 
 
 def farthest(F: Functional, mu: Any, level: float, squared: float, tau: float) -> float | None:
     """A bound on W2(Y, μ) for all Y with F(Y) + W2²(Y, μ)/(2τ) ≤ level, as one at √squared has.
 
-    The entropy has no lower bound of its own, but H(Y) ≥ −(d/2) log(2πe M/d) for the second
-    moment M of Y, and √M ≤ √M(μ) + c·W2 (c = √2 where a cell's mass may sit at its outer edge).
+    With L(w) a lower bound of F within w of μ, such a Y has w ≤ room(w) = √(2τ(level − L(w))).
     """
-    rest, entropy = 0.0, 0.0
-    for c, f in F.terms:
-        bound = f.lower_bound()
-        if c > 0 and name_of(f) == "Entropy":
-            entropy += c
-        elif bound is None or c < 0 or not math.isfinite(bound):
-            return None
-        else:
-            rest += c * bound
-    d = mu.dim
-    if mu.kind == "gaussian":
-        root, c = math.sqrt(float(np.trace(mu.cov()) + mu.mean() @ mu.mean())), 1.0
-    elif mu.kind == "radial":
-        root, c = math.sqrt(float(mu.mass @ mu.edges[1:] ** 2)), math.sqrt(2.0)
-    else:
-        root, c = norm(mu.points, mu.weights), 1.0
+    least = F.lower_bound_near(mu, 0.0)
+    if least is None or not math.isfinite(least):
+        return None
 
     def room(w: float) -> float:
-        least = rest - 0.5 * entropy * d * math.log(2 * math.pi * math.e * (root + c * w) ** 2 / d)
-        return math.sqrt(2.0 * tau * max(0.0, level - least))
+        bound = F.lower_bound_near(mu, w)
+        return math.sqrt(2.0 * tau * max(0.0, level - (-math.inf if bound is None else bound)))
 
     # w² − room(w)² is convex and not positive at √squared: beyond, it has one root, and
     # w ↦ room(w) falls towards it from above
-    w = max(math.sqrt(squared), 1e-6 * root, 1e-12)
+    w = max(math.sqrt(squared), 1e-12)
     while room(w) > w:
         w *= 2.0
     for _ in range(60):

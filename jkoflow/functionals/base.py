@@ -54,6 +54,17 @@ class Functional(ABC):
         """A number below every value, or None where none is claimed."""
         return None
 
+    def lower_bound_near(self, mu: Measure, radius: float) -> float | None:
+        """A claimed lower bound on the W2 ball of this radius around ``mu``.
+
+        Convex in the radius and not increasing, as a constant is.
+        """
+        return self.lower_bound()
+
+    def convexity_of_variation(self, mu: Measure) -> float | None:
+        """A claimed λ with y ↦ δF/δρ(y), at ``mu``, λ-convex on all of space; None: no claim."""
+        return None
+
     @property
     def terms(self) -> tuple[tuple[float, Functional], ...]:
         """The functional as a sum of (coefficient, simple functional)."""
@@ -199,14 +210,17 @@ class Sum(Functional):
         )
         return True if claimed else None
 
+    def convexity_of_variation(self, mu: Measure) -> float | None:
+        claims = [(c, f, f.convexity_of_variation(mu)) for c, f in self._terms]
+        if any(c < 0 and not _linear(f) for c, f in self._terms):
+            return None  # `concavity` speaks of the variation only where F is linear
+        return _combined(claims)
+
     def lower_bound(self) -> float | None:
-        total = 0.0
-        for c, f in self._terms:
-            bound = f.lower_bound()
-            if bound is None or c < 0:
-                return None
-            total += c * bound
-        return total
+        return _bounded([(c, f.lower_bound()) for c, f in self._terms])
+
+    def lower_bound_near(self, mu: Measure, radius: float) -> float | None:
+        return _bounded([(c, f.lower_bound_near(mu, radius)) for c, f in self._terms])
 
     def spec(self) -> dict[str, Any]:
         return {"sum": [[c, f.spec()] for c, f in self._terms]}
@@ -230,6 +244,13 @@ def _combined(claims: list[tuple[float, Functional, float | None]]) -> float | N
                 return None
         total += c * modulus
     return total
+
+
+def _bounded(bounds: list[tuple[float, float | None]]) -> float | None:
+    """A lower bound of Σ c F, if each has one and no c is negative."""
+    if any(c < 0 or bound is None for c, bound in bounds):
+        return None
+    return sum((c * bound for c, bound in bounds if bound is not None), 0.0)
 
 
 class SmoothSum(Sum, Smooth):

@@ -134,6 +134,13 @@ class MMD(Smooth):
     def lower_bound(self) -> float | None:
         return 0.0 if self.kernel.positive else None
 
+    def convexity_of_variation(self, mu: Measure) -> float | None:
+        """2(a − b) where every second derivative of k in its first point lies in [a, b]."""
+        if self.kernel.curvature_range is None:
+            return None
+        least, most = self.kernel.curvature_range
+        return 2.0 * (least - most)
+
     def spec(self) -> dict[str, Any]:
         arrays = {k: array_digest(a) for k, a in sorted(self.target.to_arrays().items())}
         target = {"kind": self.target.kind, "arrays": arrays}

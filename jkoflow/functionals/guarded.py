@@ -44,6 +44,12 @@ class Guarded(Smooth):
     def lower_bound(self) -> float | None:
         return self.inner.lower_bound()
 
+    def lower_bound_near(self, mu: Measure, radius: float) -> float | None:
+        return self.inner.lower_bound_near(mu, radius)
+
+    def convexity_of_variation(self, mu: Measure) -> float | None:
+        return self.inner.convexity_of_variation(mu)
+
     def on(self, mu: Measure) -> Smooth:
         return guarded(self.inner.on(mu))
 

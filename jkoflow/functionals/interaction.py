@@ -251,6 +251,9 @@ class QuadraticInteraction(Smooth):
     def lower_bound(self) -> float | None:
         return 0.0 if self.strength >= 0 else None
 
+    def convexity_of_variation(self, mu: Measure) -> float | None:
+        return self.strength
+
     def spec(self) -> dict[str, Any]:
         return {"name": "QuadraticInteraction", "strength": self.strength}
 

@@ -19,10 +19,12 @@ from .identity import describe
 class Kernel:
     """k(x (n, d), y (m, d)) → (n, m), with its gradient in x, (n, m, d).
 
-    ``positive`` says that k is claimed (conditionally) positive definite.
+    ``positive`` says that k is claimed (conditionally) positive definite; ``curvature_range`` is
+    an interval that is claimed to hold the second derivatives in x along all unit vectors.
     """
 
     positive = False
+    curvature_range: tuple[float, float] | None = None
 
     def __init__(self, function: Callable[[Array, Array], ArrayLike]) -> None:
         self.function = function
@@ -62,6 +64,8 @@ class GaussianKernel(Kernel):
         if not (is_finite(bandwidth) and bandwidth > 0):
             raise InvalidFunctional(f"bandwidth must be positive and finite, not {bandwidth!r}")
         self.bandwidth = float(bandwidth)
+        # (s² − 1)exp(−s²/2)/h² lies highest at s² = 3 and lowest at s = 0
+        self.curvature_range = (-1.0 / bandwidth**2, 2.0 * np.exp(-1.5) / bandwidth**2)
 
     def __call__(self, x: Array, y: Array) -> Array:
         return np.exp(-0.5 * squared_distances(x, y) / self.bandwidth**2)

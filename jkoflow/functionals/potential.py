@@ -69,6 +69,9 @@ class Potential(Smooth):
     def lower_bound(self) -> float | None:
         return self._lower_bound
 
+    def convexity_of_variation(self, mu: Measure) -> float | None:
+        return self.convexity
+
     def spec(self) -> dict[str, Any]:
         return {"name": "Potential", "V": describe(self.V), "convexity": self.convexity}
 
@@ -128,6 +131,9 @@ class QuadraticPotential(Smooth):
 
     def lower_bound(self) -> float | None:
         return 0.0 if self.strength >= 0 else None
+
+    def convexity_of_variation(self, mu: Measure) -> float | None:
+        return self.strength
 
     def spec(self) -> dict[str, Any]:
         center = None if self.center is None else self.center.tolist()

@@ -193,6 +193,10 @@ class Risk(Smooth):
         modulus = -2.0 * (bound if shared is None else min(bound, shared))
         return modulus if np.isfinite(modulus) else None
 
+    def convexity_of_variation(self, mu: Measure) -> float | None:
+        """−2 sup‖Σ_q w_q e_q ∇²φ_q‖: that of `convexity_near` with the errors at μ itself."""
+        return Risk.convexity_near(self, mu, 0.0)
+
     def spec(self) -> dict[str, Any]:
         return {
             "name": "Risk",

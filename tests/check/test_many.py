@@ -1,8 +1,6 @@
-"""Many measures at once are the measures one by one."""
+"""Steps that are judged together are judged as they are one by one."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import pytest
@@ -10,65 +8,8 @@ import pytest
 import jkoflow as jf
 from jkoflow.check import Verdict, check_run, check_step
 from jkoflow.check import run as module
-from jkoflow.check.evaluate import norm
-from jkoflow.check.many import Laws, Noise, alike, coefficients, stack
 
 RNG = np.random.default_rng(11)
-B = RNG.normal(size=(4, 3))
-
-
-def risk(d: int) -> jf.Risk:
-    b = B[:, :d]
-    return jf.Risk(lambda t: np.tanh(t @ b.T).T, np.arange(4.0))
-
-
-def families() -> dict[str, tuple[Any, list[Any]]]:
-    """A functional with every sort of term, and five measures, of each kind."""
-    wave = jf.Potential(lambda x: np.cos(x).sum(axis=1), gradient=lambda x: -np.sin(x))
-    F = 0.7 * wave + jf.QuadraticPotential(1.3) + 0.4 * jf.QuadraticInteraction(0.6)
-    line, radial = jf.Quantiles.normal(0.3, 1.2, 30), jf.Radial.normal(0.8, 5, 30)
-    cloud, scales = jf.Particles(RNG.normal(size=(9, 3))), RNG.uniform(0.5, 2.0, 5)
-    A = RNG.normal(size=(5, 3, 3))
-    return {
-        "quantiles": (F + risk(1) + jf.Entropy() / 3 + jf.PowerEnergy(1.7),
-                      [line.with_edges(s * line.edges + s) for s in scales]),
-        "radial": (F + jf.Entropy() - 0.5 * jf.PowerEnergy(2.0),
-                   [radial.with_edges(s * radial.edges) for s in scales]),
-        "particles": (F + risk(3), [cloud.displaced(s * cloud.points) for s in scales]),
-        "gaussian": (F + risk(3) + jf.Entropy() / 2 + jf.QuadraticPotential(0.3, center=[1, 0, 2]),
-                     [jf.Gaussian(RNG.normal(size=3), a @ a.T) for a in A]),
-        "gaussian, power": (jf.PowerEnergy(1.4), [jf.Gaussian(a[0], a @ a.T) for a in A]),
-    }  # fmt: skip
-
-
-@pytest.mark.parametrize("name", families())
-def test_a_stack_is_its_measures(name: str) -> None:
-    F, measures = families()[name]
-    many = stack(F, Laws(measures), Noise(0.0, 0.0))
-    for k, mu in enumerate(measures):
-        gradient = F.gradient(mu)
-        size = max(1.0, np.abs(gradient).max())
-        # both are sums of ten terms of that size; only their order differs
-        assert abs(many.rows.energy[k] - F.value(mu)) < 1e-12 * (1 + abs(F.value(mu)))
-        if mu.kind == "gaussian":
-            gradient = coefficients(mu.dim, gradient[None])[0]
-        else:
-            assert abs(many.rows.slope[k] - norm(gradient, mu.weights)) < 1e-12 * size
-            assert abs(many.rows.extent[k] - norm(mu.points, mu.weights)) < 1e-13 * size
-        np.testing.assert_allclose(many.gradient[k], gradient, atol=1e-12 * size)
-
-
-@pytest.mark.parametrize("d", [1, 2, 7])
-@pytest.mark.parametrize("first", [0.0, 0.3])
-def test_slopes_of_volumes_are_those_of_one_law(d: int, first: float) -> None:
-    edges = first + np.sort(RNG.uniform(0.1, 2.0, (3, 12)), axis=1)
-    edges[:, 0] = first
-    for law in (jf.Radial(edges[0], d), jf.Quantiles(edges[0])):
-        many = law.volume_slopes(edges)
-        for k in range(3):
-            one = law.with_edges(edges[k]).log_volume_derivatives()
-            for a, b in zip(many, (one.value, one.a, one.b), strict=True):
-                np.testing.assert_allclose(a[k], b, rtol=1e-12, atol=1e-13)
 
 
 def runs() -> dict[str, jf.Problem]:
@@ -118,17 +59,6 @@ def test_a_fault_in_a_block_is_found_at_its_step(kind: str, k: int) -> None:
     )
     if "stationarity" in step.claims:
         assert step["stationarity"].verdict is Verdict.REJECTED
-
-
-def test_only_measures_that_differ_in_positions_are_alike() -> None:
-    mu = jf.Quantiles.normal(0.0, 1.0, 12)
-    assert alike(mu, mu.displaced(0.1 * mu.points))
-    assert alike(mu, jf.Quantiles(mu.edges + 1.0, mu.mass))
-    assert not alike(mu, jf.Quantiles(mu.edges))
-    assert not alike(mu, jf.Radial(mu.edges - mu.edges[0], 2, mu.mass))
-    r = jf.Radial.normal(1.0, 3, 12)
-    assert not alike(r, jf.Radial(r.edges, 4, r.mass))
-    assert not alike(jf.Gaussian(0.0, 1.0), jf.Gaussian([0.0, 1.0], np.eye(2)))
 
 
 def test_an_answer_that_is_no_number_is_found_among_many() -> None:

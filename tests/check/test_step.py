@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.optimize import isotonic_regression, minimize
+from scipy.optimize import minimize
 
 import jkoflow as jf
 from jkoflow.check import Verdict, check_step
 from jkoflow.check.evaluate import evaluate
-from jkoflow.check.many import Laws, coefficients
-from jkoflow.check.step import admissible, farthest, isotonic
+from jkoflow.check.step import farthest
 from jkoflow.record import Witness
 
 
@@ -124,26 +123,6 @@ def test_atoms_stay_atoms() -> None:
     assert report["stationarity"].verdict is Verdict.REJECTED
 
 
-def test_isotonic_regression_is_that_of_scipy() -> None:
-    rng = np.random.default_rng(7)
-    for n in (1, 2, 5, 40):
-        v, w = rng.normal(size=n), rng.uniform(0.1, 2.0, n)
-        np.testing.assert_allclose(isotonic(v, w), isotonic_regression(v, weights=w).x, atol=1e-13)
-
-
-def test_admissible_displacements_bound_every_sorted_competitor() -> None:
-    """⟨v, Y − X⟩ ≤ ‖projection‖‖Y − X‖ for all sorted Y, with ties in X."""
-    rng = np.random.default_rng(8)
-    mu = jf.Quantiles([0.0, 0.0, 0.0, 1.0, 2.0, 2.0])
-    for _ in range(200):
-        v = rng.normal(size=(6, 1))
-        p = admissible(v, mu, False, False)
-        y = np.sort(mu.edges + rng.normal(size=6))
-        left = mu.weights @ (v[:, 0] * (y - mu.edges))
-        right = np.sqrt(mu.weights @ p[:, 0] ** 2) * np.sqrt(mu.weights @ (y - mu.edges) ** 2)
-        assert left <= right + 1e-12
-
-
 def test_walls_excuse_only_what_pushes_against_them() -> None:
     """The heat flow on [0, 1] presses outwards; a potential that pulls inwards is not excused."""
     mu = jf.Quantiles.from_ppf(lambda s: s**0.8, 40)
@@ -161,25 +140,6 @@ def test_walls_excuse_only_what_pushes_against_them() -> None:
     x[[0, -1]] = mu.edges[[0, -1]]
     pulled = check_step(V, mu, jf.Quantiles(x), 0.02, witness=walls)
     assert pulled["stationarity"].verdict is Verdict.UNDECIDED
-
-
-def affine_norm(mu: jf.Gaussian, xi: np.ndarray) -> float:  # type: ignore[type-arg]
-    return float(Laws([mu]).lengths(coefficients(mu.dim, xi[None]))[0])
-
-
-def test_the_tangent_norm_of_a_gaussian_field() -> None:
-    """For ξ(x) = b + H(x − m), H symmetric: |b|² + tr(HΣH), exactly; a rotation counts nothing."""
-    rng = np.random.default_rng(1)
-    A = rng.normal(size=(3, 3))
-    mu = jf.Gaussian(rng.normal(size=3), A @ A.T)
-    b, H = rng.normal(size=3), rng.normal(size=(3, 3))
-    H = H + H.T
-    xi = b + (mu.points - mu.mean()) @ H
-    expected = np.sqrt(b @ b + np.trace(H @ mu.cov() @ H))
-    assert abs(affine_norm(mu, xi) - expected) < 1e-10 * expected
-    J = np.array([[0, 1, 0], [-1, 0, 0], [0, 0, 0.0]])
-    turned = (mu.points - mu.mean()) @ np.linalg.inv(mu.sqrt_cov) @ J.T
-    assert affine_norm(mu, turned) < 1e-10 * np.linalg.norm(turned)
 
 
 @pytest.mark.parametrize("answer", [np.nan, np.inf, 1j, np.ones(3), None, "one"])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from jkoflow.check import ExitCode, Finding, Report, Verdict
-from jkoflow.check.verdict import at_most
+from jkoflow.verdict import at_most
 
 A, R, U = Verdict.ACCEPTED, Verdict.REJECTED, Verdict.UNDECIDED
 

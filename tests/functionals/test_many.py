@@ -1,0 +1,99 @@
+"""A functional at many measures is the functional at each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import jkoflow as jf
+from jkoflow.functionals.many import at_many
+from jkoflow.measures.many import Laws, coefficients, norms
+from jkoflow.status import InvalidFunctional
+
+RNG = np.random.default_rng(11)
+B = RNG.normal(size=(4, 3))
+
+
+def risk(d: int) -> jf.Risk:
+    b = B[:, :d]
+    return jf.Risk(lambda t: np.tanh(t @ b.T).T, np.arange(4.0))
+
+
+def families() -> dict[str, tuple[Any, list[Any]]]:
+    """A functional with every sort of term, and five measures, of each kind."""
+    wave = jf.Potential(lambda x: np.cos(x).sum(axis=1), gradient=lambda x: -np.sin(x))
+    F = 0.7 * wave + jf.QuadraticPotential(1.3) + 0.4 * jf.QuadraticInteraction(0.6)
+    line, radial = jf.Quantiles.normal(0.3, 1.2, 30), jf.Radial.normal(0.8, 5, 30)
+    cloud, scales = jf.Particles(RNG.normal(size=(9, 3))), RNG.uniform(0.5, 2.0, 5)
+    A = RNG.normal(size=(5, 3, 3))
+    return {
+        "quantiles": (F + risk(1) + jf.Entropy() / 3 + jf.PowerEnergy(1.7),
+                      [line.with_edges(s * line.edges + s) for s in scales]),
+        "radial": (F + jf.Entropy() - 0.5 * jf.PowerEnergy(2.0),
+                   [radial.with_edges(s * radial.edges) for s in scales]),
+        "particles": (F + risk(3), [cloud.displaced(s * cloud.points) for s in scales]),
+        "gaussian": (F + risk(3) + jf.Entropy() / 2 + jf.QuadraticPotential(0.3, center=[1, 0, 2]),
+                     [jf.Gaussian(RNG.normal(size=3), a @ a.T) for a in A]),
+        "gaussian, power": (jf.PowerEnergy(1.4), [jf.Gaussian(a[0], a @ a.T) for a in A]),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", families())
+def test_many_are_each_of_them(name: str) -> None:
+    F, measures = families()[name]
+    many = at_many(F, Laws(measures))
+    for k, mu in enumerate(measures):
+        gradient = F.gradient(mu)
+        size = max(1.0, np.abs(gradient).max())
+        # both are sums of ten terms of that size; only their order differs
+        assert abs(many.energy[k] - F.value(mu)) < 1e-12 * (1 + abs(F.value(mu)))
+        if mu.kind == "gaussian":
+            gradient = coefficients(mu.dim, gradient[None])[0]
+        else:
+            assert abs(many.slope[k] - norms(gradient[None], mu.weights)[0]) < 1e-12 * size
+        np.testing.assert_allclose(many.gradient[k], gradient, atol=1e-12 * size)
+
+
+@pytest.mark.parametrize("d", [1, 2, 7])
+@pytest.mark.parametrize("first", [0.0, 0.3])
+def test_slopes_of_volumes_are_those_of_one_law(d: int, first: float) -> None:
+    edges = first + np.sort(RNG.uniform(0.1, 2.0, (3, 12)), axis=1)
+    edges[:, 0] = first
+    for law in (jf.Radial(edges[0], d), jf.Quantiles(edges[0])):
+        many = law.volume_slopes(edges)
+        for k in range(3):
+            one = law.with_edges(edges[k]).log_volume_derivatives()
+            for a, b in zip(many, (one.value, one.a, one.b), strict=True):
+                np.testing.assert_allclose(a[k], b, rtol=1e-12, atol=1e-13)
+
+
+
+class Odd(jf.functionals.Functional):
+    """Answers with whatever it is given."""
+
+    def __init__(self, value: object, gradient: object = None) -> None:
+        self.answer, self.slope = value, gradient
+
+    def value(self, mu):  # type: ignore[no-untyped-def]
+        return self.answer
+
+    def first_variation(self, mu, at):  # type: ignore[no-untyped-def]
+        return np.zeros(len(at))
+
+    def gradient(self, mu):  # type: ignore[no-untyped-def]
+        return np.zeros_like(mu.points) if self.slope is None else self.slope
+
+    def spec(self) -> dict[str, object]:
+        return {"name": "Odd"}
+
+
+@pytest.mark.parametrize(
+    "F", [Odd(np.nan), Odd(np.inf), Odd(1j), Odd(np.ones(3)), Odd(0.0, np.zeros(2)),
+          Odd(0.0, np.full((2, 1), np.nan)), Odd(0.0, np.full((2, 1), 1j))]
+)  # fmt: skip
+def test_answers_that_make_no_sense_are_refused(F: Odd) -> None:
+    mu = jf.Particles([0.0, 1.0])
+    with pytest.raises(InvalidFunctional):
+        at_many(F, Laws([mu, mu]))
