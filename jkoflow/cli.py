@@ -187,19 +187,20 @@ def complete(problem: str, directory: str, out: str | None) -> int:
 
     from .cli_files import existing, read_problem
     from .flows.complete import complete as completed
-    from .flows.stored import load
+    from .store.format import read_run
 
     question, folder = read_problem(problem), existing(directory)
     target = out or f"{folder}-complete"
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        whole = completed(question.problem, folder, target)
-    before = [record.witness for record in load(folder)]
-    pairs = zip(before, (record.witness for record in whole), strict=True)
-    added = sum(_arrays(new) > _arrays(old) for old, new in pairs)
+        completed(question.problem, folder, target)
+    added = saved = 0
+    for old, new in zip(read_run(folder), read_run(target), strict=True):
+        saved += new.measure is not None
+        added += _arrays(new.witness) > _arrays(old.witness)
     for warning in told:
         click.echo(f"jkoflow: {warning.message}", err=True)
-    click.echo(f"{added} witnesses added to {len(before)} saved steps; wrote {target}")
+    click.echo(f"{added} witnesses added to {saved} saved steps; wrote {target}")
     click.echo(f"to judge: jkoflow check {problem} {target}")
     return Exit.UNDECIDED if told else Exit.ACCEPTED
 

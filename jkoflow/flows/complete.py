@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,15 +26,19 @@ from ..transport.bures import optimal_map
 from ..transport.distances import distance_blocks
 from ..transport.exact import couple
 from ..transport.pairing import pairing_potentials
-from .stored import load, save
+from .stored import Told, load, told, write_run
 from .trajectory import Trajectory
 
 Indices = np.ndarray[Any, np.dtype[np.intp]]
 
 
+TOLD = 10
+"""So many steps that lack their witness are named one by one."""
+
+
 def complete(
     problem: Problem, run: Any, out: str | os.PathLike[str] | None = None
-) -> Trajectory:
+) -> Trajectory | StoredRun:
     """Add the transport witnesses that the steps of a run lack.
 
     Particles above dimension one get an optimal coupling with dual potentials, by an exact linear
@@ -47,12 +51,13 @@ def complete(
         The asker's question; the first step starts from its initial measure.
     run : Trajectory, path of a stored run, Directory or StoredRun
     out : path, optional
-        A new or empty folder in which to keep the completed run.
+        A new or empty folder for the completed run. A stored run then goes from the one folder to
+        the other step by step, in memory that does not grow with their number.
 
     Returns
     -------
-    Trajectory
-        The same run, with the same identity, numbers and measures. A warning names the steps that
+    Trajectory, or StoredRun with ``out``
+        The same run, with the same identity, numbers and measures. Warnings name the steps that
         still lack a witness, and why.
 
     Raises
@@ -76,23 +81,54 @@ def complete(
     """
     if not isinstance(problem, Problem):
         raise InvalidProblem(f"problem must be a jkoflow.Problem, not {type(problem).__name__}")
-    theirs = _opened(run)
-    records, lacking = [], {}
-    before = {0: problem.initial, **{r.index: r.measure for r in theirs.records}}
-    for record in theirs.records:
-        old = before.get(record.index - 1)
-        try:
-            if old is not None:
-                record = replace(record, witness=witness(record.measure, old, record.witness))
-        except JkoflowError as error:
-            lacking[record.index] = str(error)
-        records.append(record)
-    whole = replace(theirs, records=records, last=_last(theirs, records))
-    for step, reason in lacking.items():
-        warnings.warn(f"step {step} still lacks its witness: {reason}", stacklevel=2)
-    if out is not None:
-        save(whole, out)
+    source, lacking = _opened(run, into_memory=out is None), Lacking()
+    whole = source
+    if isinstance(source, Trajectory):
+        saved = (Told(record, True, True) for record in source.records)
+        records = [step.record for step in completed(problem, saved, lacking)]
+        whole = replace(source, records=records, last=_last(source, records))
+        if out is not None:
+            whole = write_run(out, whole, whole.status, told(whole))
+    elif out is not None:
+        whole = write_run(out, source, source.status, completed(problem, told(source), lacking))
+    for sentence in lacking.sentences():
+        warnings.warn(sentence, stacklevel=2)
     return whole
+
+
+def completed(problem: Problem, steps: Iterable[Told], lacking: Lacking) -> Iterator[Told]:
+    """The steps, as they come, with their witnesses where there are any."""
+    before: tuple[int, Measure] = (0, problem.initial)
+    for step in steps:
+        record = step.record
+        if step.keep:
+            (index, old), before = before, (record.index, record.measure)
+            try:
+                if index == record.index - 1:
+                    found = witness(record.measure, old, record.witness)
+                    step = step._replace(record=replace(record, witness=found))
+            except JkoflowError as error:
+                lacking.add(record.index, error)
+        yield step
+
+
+@dataclass
+class Lacking:
+    """The steps that still lack their witness: the first by name, the others by their number."""
+
+    told: list[str] = field(default_factory=list)
+    others: int = 0
+
+    def add(self, step: int, reason: Exception) -> None:
+        """One more."""
+        if len(self.told) < TOLD:
+            self.told.append(f"step {step} still lacks its witness: {reason}")
+        else:
+            self.others += 1
+
+    def sentences(self) -> list[str]:
+        """What to warn of."""
+        return [*self.told, *([f"{self.others} more steps lack theirs"] * (self.others > 0))]
 
 
 def witness(after: Measure, before: Measure, given: Witness | None) -> Witness | None:
@@ -121,14 +157,17 @@ def witness(after: Measure, before: Measure, given: Witness | None) -> Witness |
     return Witness("coupling", {**found, "f": f, "g": g})
 
 
-def _opened(run: Any) -> Trajectory:
+def _opened(run: Any, into_memory: bool) -> Trajectory | StoredRun:
     if isinstance(run, Trajectory):
         return run
     if not isinstance(run, (str, os.PathLike, Directory, StoredRun)):
         raise InvalidProblem(f"run must be a Trajectory or a stored run, not {run!r:.100}")
     path = run.path if isinstance(run, (Directory, StoredRun)) else run
-    length, trajectory = read_run(path).length, load(path)
-    if len(trajectory) < length:  # the last measures are unknown: what follows them is left out
+    stored = run if isinstance(run, StoredRun) else read_run(path)
+    if not into_memory:
+        return stored
+    trajectory = load(path, limit=stored.limit)
+    if len(trajectory) < stored.length:  # what follows the last known measure is left out
         trajectory.status = Status.INTERRUPTED
     return trajectory
 

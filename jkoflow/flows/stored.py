@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from os import PathLike
+from typing import Any, NamedTuple
 
 from ..record import StepRecord
-from ..status import InvalidProblem, StoreError
+from ..status import InvalidProblem, Status, StoreError
 from ..store.archive import LIMIT
 from ..store.book import Flush
 from ..store.checkpoint import newest_checkpoint
@@ -101,37 +102,73 @@ def save(trajectory: Trajectory, path: str | PathLike[str]) -> StoredRun:
             f"save writes what flow returned, not {type(trajectory).__name__}: "
             "save(trajectory, path)"
         )
-    directory = Directory(path, Flush(seconds=math.inf, steps=2**62))
+    return write_run(path, trajectory, trajectory.status, told(trajectory))
+
+
+class Told(NamedTuple):
+    """A step to write: its record, whether its measure is kept, and whether it is known at all.
+
+    Where it is not, the record has the initial measure in its place.
+    """
+
+    record: StepRecord
+    keep: bool
+    known: bool
+
+
+def write_run(
+    path: str | PathLike[str], run: Trajectory | StoredRun, status: Status, steps: Iterable[Told]
+) -> StoredRun:
+    """Write steps as they come into a new folder, as the answer to the problem of ``run``."""
+    directory = Directory(path, Flush(seconds=math.inf))
     if directory.holds_run:
         raise StoreError(f"{directory.path} already holds a run: choose a new folder")
-    # with this flush, checkpoints follow kept steps only, whose measures are known
-    book = directory.book(trajectory.problem)
-    written = Trajectory(trajectory.problem, trajectory.initial_energy)
+    book = directory.book(run.problem)
+    written = Trajectory(run.problem, run.initial_energy, status=status)
     try:
         book.restore(written)
-        for record, keep in _records(trajectory):
-            book.write(record, keep)
+        for step in steps:
+            book.write(*step)
     except BaseException:
         book.release()
         raise
-    book.close(trajectory)
+    book.close(written)
     return directory.read()
 
 
-def _records(trajectory: Trajectory) -> Iterator[tuple[StepRecord, bool]]:
-    """A record for each step taken; the unsaved ones stand in with the measure before them."""
+def told(run: Trajectory | StoredRun) -> Iterator[Told]:
+    """The steps of a run in order, in memory or, one at a time, on disk."""
+    return _told_by_trajectory(run) if isinstance(run, Trajectory) else _told_by_store(run)
+
+
+def _told_by_store(run: StoredRun) -> Iterator[Told]:
+    found, _ = newest_checkpoint(run.path, run.limit)
+    last = None if found is None else found[0]
+    for step in run.steps():
+        record = step.record()
+        if record is None and last is not None and last.index == step.index:
+            yield Told(last, False, True)
+        elif record is None:
+            yield Told(_unsaved(run.problem, step.index, step), False, False)
+        else:
+            yield Told(record, True, True)
+
+
+def _told_by_trajectory(trajectory: Trajectory) -> Iterator[Told]:
     kept = {record.index: record for record in trajectory.records}
     if trajectory.last is not None:
         kept.setdefault(trajectory.last.index, trajectory.last)
     saved = set(trajectory.saved.tolist())
     for index, taken in enumerate(trajectory.taken, start=1):
-        record = kept.get(index) or _unsaved(trajectory, index, taken)
-        yield record, index in saved
+        record = kept.get(index)
+        if record is None:
+            yield Told(_unsaved(trajectory.problem, index, taken), False, False)
+        else:
+            yield Told(record, index in saved, True)
 
 
-def _unsaved(trajectory: Trajectory, index: int, taken: Taken) -> StepRecord:
-    tau = float(trajectory.problem.taus[index - 1])
+def _unsaved(problem: Any, index: int, taken: Taken | StoredStep) -> StepRecord:
     return StepRecord(
-        index, taken.time, tau, trajectory.problem.initial, taken.energy, taken.distance_squared,
-        None, {}, taken.status, {}, {},
+        index, taken.time, float(problem.taus[index - 1]), problem.initial, taken.energy,
+        taken.distance_squared, None, {}, taken.status, {}, {},
     )  # fmt: skip

@@ -181,7 +181,7 @@ def _content(data: memoryview, info: zipfile.ZipInfo) -> memoryview:
         raise zipfile.BadZipFile(f"{info.filename!r} is not where the directory says, or encrypted")
     name, extra = struct.unpack("<HH", local[-4:])
     start = at + _LOCAL + name
-    if data[start - name : start] != info.orig_filename.encode():
+    if bytes(data[start - name : start]) != info.orig_filename.encode():
         raise zipfile.BadZipFile(f"{info.filename!r} has another name where it lies")
     content = data[start + extra :][: info.file_size]
     if len(content) != info.file_size or zlib.crc32(content) != info.CRC:
@@ -191,7 +191,7 @@ def _content(data: memoryview, info: zipfile.ZipInfo) -> memoryview:
 
 def _header(data: memoryview) -> tuple[tuple[int, ...], np.dtype[Any], int]:
     """Shape, type and length of the header; read by a pattern, so that nothing is evaluated."""
-    if data[:8] != b"\x93NUMPY\x01\x00":
+    if bytes(data[:8]) != b"\x93NUMPY\x01\x00":
         raise ValueError("an array that is not of npy version 1.0")
     start = 10 + int.from_bytes(data[8:10], "little")
     found = _HEADER.fullmatch(data[10:start])

@@ -136,8 +136,12 @@ class Book:
             if step.segment is not None:
                 self._segment = Segment(int(step.segment[8:-4]) + 1)
 
-    def write(self, record: StepRecord, keep: bool) -> None:
-        """Take up a step, with its arrays if it is to be kept; flush if it is time."""
+    def write(self, record: StepRecord, keep: bool, known: bool = True) -> None:
+        """Take up a step, with its arrays if it is to be kept; flush if it is time.
+
+        A step of which nothing but numbers is known, as in a run from elsewhere, comes with
+        another step's measure and ``known=False``: then there is no checkpoint to go on from.
+        """
         self._begin()
         arrays = named_arrays(record.measure, record.witness) if keep else {}
         arrays = {name: storable(a, name) for name, a in arrays.items()}
@@ -148,7 +152,7 @@ class Book:
         text = compact(core(record, keep, digests))
         self._link = chained(self._link, text)
         self._lines.append(self._line(record, text, places))
-        self._last, self._count = record, record.index
+        self._last, self._count = record if known else None, record.index
         if self._due():
             self.flush()
 
@@ -174,13 +178,15 @@ class Book:
 
     def flush(self) -> None:
         """Force all steps so far to disk: arrays, then lines, then a checkpoint."""
-        if self._lines and self._last is not None:
+        if self._lines:
             self._write_segment()
             self._append(b"".join(self._lines))
             self._lines = []
-            checkpoint = checkpoint_bytes(self._last, self._link)
-            write_whole(self._path / checkpoint_name(self._count), checkpoint)
-            for _, old in checkpoints(self._path)[:-KEPT_CHECKPOINTS]:
+            if self._last is not None:
+                checkpoint = checkpoint_bytes(self._last, self._link)
+                write_whole(self._path / checkpoint_name(self._count), checkpoint)
+            kept = 0 if self._last is None else KEPT_CHECKPOINTS
+            for _, old in checkpoints(self._path)[: -kept or None]:
                 old.unlink(missing_ok=True)
         self._flushed = time.monotonic()
 
@@ -277,7 +283,7 @@ class NoBook:
     def restore(self, trajectory: Any) -> None:
         return None
 
-    def write(self, record: StepRecord, keep: bool) -> None: ...
+    def write(self, record: StepRecord, keep: bool, known: bool = True) -> None: ...
 
     def close(self, trajectory: Any) -> None: ...
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,7 +27,8 @@ BLOCK = 2**20
 """From this size on, in bytes of lines and arrays, steps are not gathered any further."""
 
 
-class StoredStep(NamedTuple):
+@dataclass(slots=True)  # not frozen, which would take longer to make than the rest of a step
+class StoredStep:
     """One line of a stored run; ``measure`` is None where the step was not saved.
 
     ``link`` is the hash chain's value after this step; ``end`` the length of steps.jsonl up to
@@ -134,8 +136,8 @@ def gathered(lines: Iterator[Line]) -> Iterator[list[Line]]:
 def steps_of(lines: Sequence[Line]) -> Iterator[StoredStep]:
     """What the lines mean; measures that are alike are made together."""
     for group in alike(lines):
-        measures = together(group)
-        for line, measure in zip(group, measures or [None] * len(group), strict=True):
+        measures: Sequence[Measure | None] = together(group) or [None] * len(group)
+        for line, measure in zip(group, measures, strict=True):
             yield step_of(line, measure)
 
 

@@ -168,7 +168,7 @@ class _Given(NamedTuple):
 def _digest_of(array: NDArray[Any]) -> str:
     """`array_digest` of a contiguous array, whose bytes are not copied for it."""
     h = hashlib.sha256(_before_bytes(array.dtype, array.shape, array.nbytes))
-    h.update(array.reshape(-1).view(np.uint8))
+    h.update(array.reshape(-1).view(np.uint8).data)
     return h.hexdigest()
 
 
