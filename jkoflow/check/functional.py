@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
-from functools import partial
+from dataclasses import dataclass
+from functools import cached_property, partial
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from ..arguments import generator, is_finite
 from ..functionals.base import Functional, Smooth
-from ..measures.base import Array, Measure
-from ..status import MissingStructure
+from ..functionals.curves import Curve, displacement, mixture, remassed
+from ..measures.base import Array, Measure, a_measure
+from ..measures.cells import Cells
+from ..measures.displacements import (
+    monotone_displacements,
+    random_companions,
+    random_displacements,
+)
+from ..measures.grid import Grid
+from ..measures.mesh import Mesh
+from ..measures.particles import Particles
+from ..status import InvalidFunctional, MissingStructure
 from . import policy
-from .evaluate import Evaluated, evaluate, norm, real
+from .evaluate import Evaluated, evaluate, gradients, norm, real
 from .verdict import Finding, Report, Verdict, at_most, rejected, undecided
 
-_SCALES = 0.5 * 4.0 ** -np.arange(13.0)
+_SCALES = 0.5 * 4.0 ** np.arange(-12.0, 1.0)
 
 
 def check_functional(F: Functional, mu: Measure, *, rng: Any = None) -> Report:
@@ -40,6 +53,11 @@ def check_functional(F: Functional, mu: Measure, *, rng: Any = None) -> Report:
     Report
         An exception raised by F is a finding, not an exception.
 
+    Raises
+    ------
+    InvalidFunctional, InvalidMeasure, InvalidProblem
+        If F is no functional, mu no measure, or rng no seed.
+
     Examples
     --------
     >>> from jkoflow import Particles, Potential
@@ -51,78 +69,38 @@ def check_functional(F: Functional, mu: Measure, *, rng: Any = None) -> Report:
     >>> check_functional(wrong, mu, rng=0)["gradient"].verdict.name
     'REJECTED'
     """
-    with np.errstate(all="ignore"):
-        here = guarded("evaluation", partial(evaluate, F, mu))
+    if not isinstance(F, Functional):
+        raise InvalidFunctional(f"F must be a functional, not {type(F).__name__}: "
+                                "wrap a Python function with @jkoflow.functional")  # fmt: skip
+    rng = generator(rng)
+    here = guarded("evaluation", partial(evaluate, F, a_measure(mu, "mu")))
     found = [here] if isinstance(here, Finding) else attack(F, here, rng)
     return Report(f"{F!r} at {mu!r}", tuple(found))
 
 
 def attack(F: Functional, here: Evaluated, rng: Any) -> list[Finding]:
     """The findings of `check_functional`."""
+    around = Around(F, here, generator(rng))
     findings: list[Finding] = []
-    rng = np.random.default_rng(rng)
-    with np.errstate(all="ignore"):
-        for claim, test in _TESTS.items():
-            found = guarded(claim, partial(_listed, test, F, here, rng))
-            findings += [found] if isinstance(found, Finding) else found
+    for claim, test in _TESTS.items():
+        found = guarded(claim, partial(_listed, test, around))
+        findings += [found] if isinstance(found, Finding) else found
     return findings
 
 
-def _listed(test: Callable[..., Iterator[Finding]], *arguments: Any) -> list[Finding]:
-    return list(test(*arguments))
+def _listed(test: Callable[[Around], Iterator[Finding]], around: Around) -> list[Finding]:
+    return list(test(around.of_points if test in _MOVING else around))
 
 
 def guarded(claim: str, test: Callable[[], Any]) -> Any:
     """What the test returns, or what its exception means."""
     try:
-        return test()
+        with np.errstate(all="ignore"):
+            return test()
     except MissingStructure as error:
         return undecided(claim, str(error))
     except Exception as error:  # a user's functional may raise anything
         return rejected(claim, f"{type(error).__name__}: {error}")
-
-
-def purity(F: Functional, here: Evaluated, rng: np.random.Generator) -> Iterator[Finding]:
-    """The same question gets the same answer, and nothing else happens."""
-    mu = here.measure
-    before = {name: np.array(a) for name, a in mu.to_arrays().items()}
-    same = real(F.value(mu)) == here.energy
-    same = same and np.array_equal(F.gradient(mu), F.gradient(mu))
-    yield at_most("purity", float(not same), 0.0, (), "two evaluations gave different answers")
-    changed = any(not np.array_equal(a, before[name]) for name, a in mu.to_arrays().items())
-    yield at_most("purity", float(changed), 0.0, (), "the measure was changed by evaluating F")
-    if mu.kind == "particles":
-        order = rng.permutation(len(mu.weights))
-        other = type(mu).from_arrays({"x": mu.points[order], "weights": mu.weights[order]})
-        off = abs(real(F.value(other)) - here.energy)
-        yield at_most("purity", off, here.margin, (), "F depends on the order of the points")
-
-
-def directions(here: Evaluated, rng: np.random.Generator) -> list[Array]:
-    """Displacements v of the spread of μ, for which μ.displaced(tv) exists where |t| ≤ 1."""
-    mu = here.measure
-    x, w = mu.points, mu.weights
-    mean, spread = w @ x, breadth(here)
-    if mu.kind == "gaussian":
-        vectors = np.linalg.eigh(mu.cov())[1]
-        stretch = rng.uniform(-0.5, 0.5, (4, mu.dim))
-        return [
-            spread * rng.normal(size=mu.dim) + (x - mean) @ (vectors * s) @ vectors.T
-            for s in stretch
-        ]
-    waves = [_wave((x - mean) / spread, spread, rng) for _ in range(3)]
-    noise = spread * rng.normal(size=x.shape)
-    if not hasattr(mu, "edges"):
-        single = np.zeros_like(x)
-        single[rng.integers(len(x))] = spread * rng.normal(size=x.shape[1])
-        return [*waves, noise, single]
-    lengths = np.diff(x[:, 0])
-    room = np.minimum(np.append(lengths, np.inf), np.insert(lengths, 0, np.inf))[:, None]
-    if mu.kind == "radial":
-        waves = [v * x / (x + spread) for v in waves]
-        room[0] = min(room[0, 0], x[0, 0])
-    rough = 0.25 * room * np.sign(noise)
-    return [_ordered(v, x, lengths) for v in waves] + [rough]
 
 
 def breadth(here: Evaluated) -> float:
@@ -131,215 +109,208 @@ def breadth(here: Evaluated) -> float:
     return max(norm(x - w @ x, w), 1e-3 * norm(x, w), here.unit) or 1.0
 
 
-def _wave(z: Array, spread: float, rng: np.random.Generator) -> Array:
-    """A smooth random vector field."""
-    frequency = rng.normal(size=(3, z.shape[1]))
-    phase, size = rng.uniform(0, 2 * np.pi, 3), rng.normal(size=(3, z.shape[1]))
-    return spread * np.sin(z @ frequency.T + phase) @ size
+@dataclass(frozen=True)
+class Around:
+    """F near a measure: random displacements of it and mixtures with it, which all tests share."""
+
+    F: Functional
+    here: Evaluated
+    rng: np.random.Generator
+
+    @cached_property
+    def of_points(self) -> Around:
+        """Itself; on a grid, where moving masses blurs them, the smooth part at the centres."""
+        F, mu = self.F.smooth, self.here.measure
+        if not isinstance(mu, Grid):
+            return self
+        return Around(F, evaluate(F, Particles(mu.points, mu.weights)), self.rng)
+
+    @cached_property
+    def fields(self) -> list[Array]:
+        """Displacements, of norm at most the breadth."""
+        return random_displacements(self.here.measure, breadth(self.here), self.rng)
+
+    @cached_property
+    def monotone(self) -> list[Array]:
+        """Those along which internal energies may claim to be convex."""
+        if self.here.measure.kind != "mesh" or not self.F.internal.terms:
+            return self.fields
+        return monotone_displacements(self.here.measure, breadth(self.here), self.rng)
+
+    @cached_property
+    def displaced(self) -> list[Measure]:
+        """Where they lead."""
+        return [self.here.measure.displaced(v) for v in self.fields]
+
+    @cached_property
+    def others(self) -> list[tuple[Array, Array]]:
+        """Three laws (points, weights) on some of μ's points, displaced."""
+        return random_companions(self.here.measure, self.fields[:3], self.rng)
+
+    @cached_property
+    def mixtures(self) -> list[Curve]:
+        """Of the smooth part with other laws; of the internal part with other masses of cells."""
+        F, mu, found = self.F, self.here.measure, []
+        if F.smooth.terms:
+            S = F.smooth.on(mu)
+            found += [mixture(S, mu.points, mu.weights, y, u) for y, u in self.others]
+        if F.internal.terms and isinstance(mu, (Cells, Grid, Mesh)):
+            shares = mu.mass * self.rng.uniform(0.1, 1.9, (3, len(mu.mass)))
+            found += [remassed(F.internal, mu, s / s.sum()) for s in shares]
+        return found
 
 
-def _ordered(v: Array, x: Array, lengths: Array) -> Array:
-    """v, made so small that no cell and no first radius loses more than half of itself."""
-    ratio = np.abs(np.diff(v[:, 0]))[lengths > 0] / lengths[lengths > 0]
-    first = abs(v[0, 0] / x[0, 0]) if x[0, 0] > 0 else 0.0
-    return v * (0.5 / max(0.5, ratio.max(initial=0.0), first))
+def purity(a: Around) -> Iterator[Finding]:
+    """The same question gets the same answer, and nothing else happens."""
+    F, mu, here = a.F, a.here.measure, a.here
+    before = {name: np.array(array) for name, array in mu.to_arrays().items()}
+    same = real(F.value(mu)) == here.energy
+    same = same and np.array_equal(sum(gradients(F, mu)), here.gradient)
+    yield at_most("purity", float(not same), 0.0, (), "two evaluations gave different answers")
+    changed = any(not np.array_equal(v, before[name]) for name, v in mu.to_arrays().items())
+    yield at_most("purity", float(changed), 0.0, (), "the measure was changed by evaluating F")
+    if mu.kind == "particles":
+        order = a.rng.permutation(len(mu.weights))
+        other = type(mu).from_arrays({"x": mu.points[order], "weights": mu.weights[order]})
+        off = abs(real(F.value(other)) - here.energy)
+        yield at_most("purity", off, here.margin, (), "F depends on the order of the points")
 
 
-def gradient(F: Functional, here: Evaluated, rng: np.random.Generator) -> Iterator[Finding]:
+def gradient(a: Around) -> Iterator[Finding]:
     """F(μ displaced by tv) − F(μ) − tΣw⟨∇δF, v⟩ = O(t²)."""
-    mu, all_found = here.measure, []
-    for number, v in enumerate(directions(here, rng)):
-        slope = float(mu.weights @ np.einsum("ij,ij->i", here.gradient, v))
-        values, size = partial(_moved, F, mu, v), here.size * norm(v, mu.weights)
-        where = f"direction {number + 1}"
-        found = order_of("gradient", values, here.energy, slope, size, here.margin, where)
-        if found.verdict is Verdict.REJECTED and not here.exact:
-            found = undecided("gradient", f"{found.reason}: the cubature may be too coarse", where)
-        all_found.append(found)
-    yield from resolved(all_found)
-
-
-def resolved(found: list[Finding]) -> list[Finding]:
-    """Without the directions that rounding hides, if others are seen: at least two accepted."""
+    mu, here, found = a.here.measure, a.here, []
+    if np.isnan([a.F.value(nu) for nu in a.displaced]).any():
+        raise InvalidFunctional("F is NaN near the measure")
+    for number, v in enumerate(a.fields):
+        curve = displacement(a.F, mu, v, here.gradient)
+        curve = curve._replace(size=here.size * norm(v, mu.weights))
+        f = order_of("gradient", curve, here.energy, here.margin).at(f"direction {number + 1}")
+        if f.verdict is Verdict.REJECTED and not here.exact:
+            f = undecided(f.claim, f"{f.reason}: the cubature may be too coarse", f.where)
+        found.append(f)
+    # without the directions that rounding hides, if others are seen
     clear = [f for f in found if f.verdict is not Verdict.UNDECIDED]
-    return clear if len(clear) > 1 else found
+    yield from clear if len(clear) > 1 else found
 
 
-def order_of(
-    claim: str,
-    values: Callable[[float], float],
-    start: float,
-    slope: float,
-    size: float,
-    margin: float,
-    where: str,
-) -> Finding:
-    """Judge the rate at which |values(t) − start − t·slope| falls with t.
+def first_variation(a: Around) -> Iterator[Finding]:
+    """F(μ + t(ν − μ)) − F(μ) − t∫δF d(ν − μ) = O(t²)."""
+    for number, curve in enumerate(a.mixtures):
+        found = order_of("first variation", curve, real(curve.value(0.0)), a.here.margin)
+        yield found.at(f"mixture {number + 1}")
 
-    Steps at which the remainder is rounding are left out. Too few left: the derivative is right
-    if what rounding hides is small (a linear functional has no remainder), else UNDECIDED.
+
+def order_of(claim: str, curve: Curve, start: float, margin: float) -> Finding:
+    """Judge the rate at which |F(ρ_t) − start − t·slope| falls with t.
+
+    Two steps in a row at which the derivative agrees with the difference are enough (in a row,
+    since a remainder may pass through zero once). Steps at which the remainder is rounding are
+    left out. Too few left: UNDECIDED.
     """
     noise = margin / 8.0
-    remainder = np.array([abs(values(t) - start - t * slope) for t in _SCALES])
-    if np.isnan(remainder).any():
-        return rejected(claim, "NaN near the measure", where)
-    error = (remainder + noise) / (_SCALES * size) if size > 0 else np.zeros_like(_SCALES)
-    # two steps in a row, since a remainder may pass through zero once
-    accuracy = float(np.maximum(error[1:], error[:-1]).min())
-    if accuracy <= policy.DERIVATIVE:
-        return at_most(claim, accuracy, policy.DERIVATIVE, where=where)
-    visible = np.flatnonzero(remainder > 4.0 * noise)
-    last = visible[-3:]
-    if len(visible) < 3 or (np.diff(last) != 1).any():
-        return undecided(claim, f"rounding hides the remainder ({accuracy:.1e} relative)", where)
-    rate = float(np.log(remainder[last[0]] / remainder[last[2]]) / np.log(16.0))
+    remainder, error = np.empty((2, len(_SCALES)))
+    for k, t in enumerate(_SCALES):
+        remainder[k] = abs(real(curve.value(t)) - start - t * curve.slope)
+        error[k] = (remainder[k] + noise) / (t * curve.size) if remainder[k] + noise != 0 else 0.0
+        accuracy = error[max(k - 1, 0) : k + 1].max()
+        if k > 0 and accuracy <= policy.DERIVATIVE:
+            return at_most(claim, accuracy, policy.DERIVATIVE)
+    if not np.isfinite(curve.slope):
+        return rejected(claim, "the derivative is NaN or infinite")
+    reached = f"(error {error.min():.1e})"
+    first = np.flatnonzero(remainder > 4.0 * noise)[:3]
+    if len(first) < 3 or first[2] != first[0] + 2:
+        return undecided(claim, f"rounding hides the remainder {reached}")
+    rate = math.log(remainder[first[2]] / remainder[first[0]], 16.0)
     doubt = Verdict.REJECTED if rate < policy.ORDER_REJECTED else Verdict.UNDECIDED
-    reason = f"the remainder falls with order {rate:.2f} instead of 2 (error {accuracy:.1e})"
-    return at_most(claim, 2.0 - rate, 2.0 - policy.ORDER, (), reason, doubt, where)
+    reason = f"the remainder falls with order {rate:.2f} instead of 2 {reached}"
+    return at_most(claim, 2.0 - rate, 2.0 - policy.ORDER, (), reason, doubt)
 
 
-def first_variation(F: Functional, here: Evaluated, rng: np.random.Generator) -> Iterator[Finding]:
-    """F(μ + t(ν − μ')) − F(μ) − t∫δF d(ν − μ') = O(t²), for mass moved from points to others."""
-    mu, claim = here.measure, "first variation"
-    if F.smooth.terms:
-        S, x, w = F.smooth.on(mu), mu.points, mu.weights
-        start, margin = real(S.value_at_points(x, w)), evaluate(F.smooth, mu).margin
-        for number, v in enumerate(directions(here, rng)[:3]):
-            taken = rng.permutation(len(x))[:8]
-            u = np.zeros(len(x))
-            u[taken] = rng.uniform(0.2, 0.9, len(taken)) * w[taken]
-            y, share = x[taken] + 0.5 * v[taken], u.sum() * rng.dirichlet(np.ones(len(taken)))
-            at = np.concatenate([x[taken], y])
-            old, new = S.first_variation_at_points(x, w, at).reshape(2, -1)
-            slope = float(share @ new - u[taken] @ old)
-            size = float(share @ np.abs(new) + u[taken] @ np.abs(old))
-            values = partial(_mixed, S, np.concatenate([x, y]), w, u, share)
-            where = f"mixture {number + 1}"
-            yield order_of(claim, values, start, slope, size, margin, where)
-    if F.internal.terms and hasattr(mu, "edges"):
-        inner, mass = F.internal, mu.to_arrays()["mass"]
-        delta = inner.first_variation(mu, 0.5 * (mu.points[1:] + mu.points[:-1]))
-        change = mass * rng.uniform(-0.9, 0.9, len(mass))
-        change -= mass * change.sum()
-        size, slope = float(np.abs(change) @ np.abs(delta)), float(change @ delta)
-        margin = evaluate(inner, mu).margin
-        values = partial(_massed, inner, mu, mass, change)
-        yield order_of(claim, values, values(0.0), slope, size, margin, "masses")
+def lacks(ends: tuple[float, float], middle: float, more: float = 0.0) -> tuple[float, float]:
+    """How far the middle is above the mean of the ends, and the rounding of that."""
+    if np.isinf(ends).any():
+        return -math.inf, 0.0
+    scale = abs(middle) + abs(ends[0]) + abs(ends[1]) + more
+    return middle - 0.5 * (ends[0] + ends[1]), policy.ROUNDING * policy.EPS * scale
 
 
-def _mixed(S: Smooth, x: Array, w: Array, u: Array, share: Array, t: float) -> float:
-    return real(S.value_at_points(x, np.concatenate([w - t * u, t * share])))
-
-
-def _massed(inner: Functional, mu: Measure, mass: Array, change: Array, t: float) -> float:
-    return real(inner.value(_reweighted(mu, mass + t * change)))
-
-
-def _moved(F: Functional, mu: Measure, v: Array, t: float) -> float:
-    return real(F.value(mu.displaced(t * v)))
-
-
-def _reweighted(mu: Measure, mass: Array) -> Measure:
-    return type(mu).from_arrays({**mu.to_arrays(), "mass": mass})
-
-
-def convexity(F: Functional, here: Evaluated, rng: np.random.Generator) -> Iterator[Finding]:
+def convexity(a: Around) -> Iterator[Finding]:
     """F(½(ν_0+ν_1)) ≤ ½F(ν_0) + ½F(ν_1) − (λ/8)|v_0−v_1|² along displacements of μ."""
-    mu, w = here.measure, here.measure.weights
-    spread = breadth(here)
-    everywhere = F.convexity is not None
-    for radius in (None,) if everywhere else (2.0 * spread, 0.1 * spread):
-        modulus = F.convexity if radius is None else F.convexity_near(mu, radius)
+    for size in (1.0, 0.1):
+        radius = size * breadth(a.here)
+        modulus = a.F.convexity
+        if modulus is None:
+            modulus = a.F.convexity_near(a.here.measure, radius)
         if modulus is None:
             continue
-        what = "everywhere" if radius is None else f"within {radius:.3g}"
-        found = []
-        for size in (1.0, 0.1):
-            pool = directions(here, rng)
-            for v0, v1 in [*((v, 0.0 * v) for v in pool), *pairwise(pool)]:
-                far = max(norm(v0, w), norm(v1, w)) or 1.0
-                s = size if radius is None else size * min(1.0, radius / far)
-                found.append(_midpoint(F, here, s * v0, s * v1, float(modulus), what))
+        if not is_finite(modulus):
+            yield rejected("convexity", f"F claims to be {modulus!r:.50}-convex: a modulus is a "
+                                        "finite number, or None")  # fmt: skip
+            return
+        reason = f"F is not {modulus:.3g}-convex as it claims"
+        found = [at_most("convexity", *excess, (), reason, where=f"within {radius:.3g}")
+                 for excess in _bends(a, modulus, size)]  # fmt: skip
         yield max(found, key=lambda f: f.severity)
 
 
-def _midpoint(
-    F: Functional, here: Evaluated, v0: Array, v1: Array, modulus: float, what: str
-) -> Finding:
-    mu = here.measure
-    ends = [F.value(mu.displaced(v)) for v in (v0, v1)]
-    middle = F.value(mu.displaced(0.5 * (v0 + v1)))
-    far, size = norm(v0 - v1, mu.weights), norm(mu.points, mu.weights)
-    excess = middle - 0.5 * sum(ends) + modulus / 8.0 * far * far
-    moved = (size + far) * (here.size + abs(modulus) * far)  # what rounding of the points costs
-    scale = abs(middle) + sum(map(abs, ends)) + moved
-    bound = here.margin + policy.ROUNDING * policy.EPS * scale
-    if np.isinf(ends).any():
-        excess, bound = 0.0, 0.0
-    reason = f"F is not {modulus:.3g}-convex as it claims {what}"
-    return at_most("convexity", excess, bound, (), reason)
+def _bends(a: Around, modulus: float, size: float) -> Iterator[tuple[float, float]]:
+    """What convexity lacks in the middle of pairs of displacements, and its rounding."""
+    F, here, mu, w = a.F, a.here, a.here.measure, a.here.measure.weights
+    fields, extent = [size * v for v in a.monotone], norm(mu.points, w)
+    ends = [(v, F.value(mu.displaced(v))) for v in fields]
+    still = (0.0 * fields[0], here.energy)
+    for (v0, f0), (v1, f1) in [*((still, end) for end in ends), *pairwise(ends)]:
+        far = norm(v0 - v1, w)
+        excess, rounding = lacks(
+            (f0, f1), F.value(mu.displaced(0.5 * (v0 + v1))),
+            (extent + far) * (here.size + abs(modulus) * far),  # what rounding of the points costs
+        )  # fmt: skip
+        yield excess + modulus / 8.0 * far * far, here.margin + rounding
 
 
-def mixtures(F: Functional, here: Evaluated, rng: np.random.Generator) -> Iterator[Finding]:
+def convexity_in_mixtures(a: Around) -> Iterator[Finding]:
     """F(½ρ + ½ν) ≤ ½F(ρ) + ½F(ν), where F claims to be convex along mixtures."""
-    mu, claim = here.measure, "convexity in mixtures"
-    if not F.convex_in_mixtures:
-        return
-    for v in directions(here, rng)[:3]:
-        reason, excess, size = "F is not convex along mixtures as it claims", 0.0, 0.0
-        if F.smooth.terms:
-            S, x, w = F.smooth.on(mu), mu.points, mu.weights
-            y, u = x + v, rng.dirichlet(np.ones(len(x)))
-            ends = [S.value_at_points(x, w), S.value_at_points(y, u)]
-            middle = S.value_at_points(np.concatenate([x, y]), 0.5 * np.concatenate([w, u]))
-            excess, size = middle - 0.5 * sum(ends), sum(map(abs, ends)) + abs(middle)
-        bound = here.margin + policy.ROUNDING * policy.EPS * size
-        yield at_most(claim, real(excess), bound, (), reason)
-        if F.internal.terms and hasattr(mu, "edges"):
-            mass = mu.to_arrays()["mass"]
-            other = mass * rng.uniform(0.1, 1.9, len(mass))
-            other /= other.sum()
-            a, b, c = (real(F.internal.value(_reweighted(mu, m)))
-                       for m in (mass, other, 0.5 * (mass + other)))  # fmt: skip
-            bound = here.margin + policy.ROUNDING * policy.EPS * (abs(a) + abs(b) + abs(c))
-            yield at_most(claim, c - 0.5 * (a + b), bound, (), reason)
+    reason = "F is not convex along mixtures as it claims"
+    for curve in a.mixtures if a.F.convex_in_mixtures else ():
+        start, middle, end = curve.at_halves
+        excess, rounding = lacks((start, end), middle)
+        yield at_most("convexity in mixtures", excess, a.here.margin + rounding, (), reason)
 
 
-def linearity(F: Functional, here: Evaluated, rng: np.random.Generator) -> Iterator[Finding]:
+def linearity(a: Around) -> Iterator[Finding]:
     """∫V dρ is affine in ρ and V a function of one point, for terms that say they are linear."""
-    x, w, claim = here.measure.points, here.measure.weights, "linearity"
-    for _, f in F.terms:
-        if not (isinstance(f, Smooth) and getattr(f, "linear", False)):
-            continue
-        S, y, u = f.on(here.measure), x + directions(here, rng)[0], rng.dirichlet(np.ones(len(x)))
-        both, mixed = np.concatenate([x, y]), np.concatenate([w, u])
-        parts = [real(S.value_at_points(x, w)), real(S.value_at_points(y, u))]
-        off = abs(real(S.value_at_points(both, 0.5 * mixed)) - 0.5 * sum(parts))
-        V = S.first_variation_at_points(x, w, both)
-        size = float(mixed @ np.abs(V)) + sum(map(abs, parts))
-        off += float(w @ np.abs(S.first_variation_at_points(x, w, x) - V[: len(x)]))
-        bound = policy.ROUNDING * policy.EPS * size + evaluate(f, here.measure).margin
-        yield at_most(claim, off, bound, (), f"{f!r} is not the integral of a function")
+    x, w = a.here.measure.points, a.here.measure.weights
+    for c, f in a.F.terms:
+        if isinstance(f, Smooth) and getattr(f, "linear", False):
+            S, (y, u) = f.on(a.here.measure), a.others[0]
+            curve = mixture(S, x, w, y, u)
+            start, middle, end = curve.at_halves
+            excess, rounding = lacks((start, end), middle, curve.size)
+            both = S.first_variation_at_points(x, w, np.concatenate([x, y]))[: len(x)]
+            off = abs(excess) + float(w @ np.abs(S.first_variation_at_points(x, w, x) - both))
+            reason = f"{f!r} is not the integral of a function"
+            yield at_most("linearity", off, rounding + a.here.margin / abs(c), (), reason)
 
 
-def lower_bounds(F: Functional, here: Evaluated, rng: np.random.Generator) -> Iterator[Finding]:
+def lower_bounds(a: Around) -> Iterator[Finding]:
     """No value lies below the lower bounds that F and its terms claim."""
-    mu = here.measure
-    for f in dict.fromkeys([F, *(f for _, f in F.terms)]):
+    measures = [a.here.measure, *a.displaced]
+    for f in dict.fromkeys([a.F, *(f for _, f in a.F.terms)]):
         bound = f.lower_bound()
-        if bound is None:
-            continue
-        seen = [f.value(mu), *(f.value(mu.displaced(v)) for v in directions(here, rng))]
-        reason = f"{f!r} takes a value below the bound {bound:.6g} that it claims"
-        yield at_most("lower bound", bound - min(seen), here.margin, (), reason)
+        if bound is not None:
+            least = np.min([f.value(mu) for mu in measures])
+            reason = f"{f!r} takes a value below the bound {bound:.6g} that it claims"
+            yield at_most("lower bound", bound - least, a.here.margin, (), reason)
 
 
-_TESTS = {
+_TESTS: dict[str, Callable[[Around], Iterator[Finding]]] = {
     "purity": purity,
     "gradient": gradient,
     "first variation": first_variation,
     "convexity": convexity,
-    "convexity in mixtures": mixtures,
+    "convexity in mixtures": convexity_in_mixtures,
     "linearity": linearity,
     "lower bound": lower_bounds,
 }
+_MOVING = (gradient, convexity)

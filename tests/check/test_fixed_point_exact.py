@@ -566,6 +566,28 @@ def test_a_user_s_own_functional_keeps_its_claim():
     assert report.verdict is A and report["gap"].measured < 1e-11
 
 
+@pytest.mark.parametrize("dim", [1, 2])
+def test_grids_are_piecewise_uniform_laws_between_walls(dim):
+    """KL of a smooth law averaged over cells to the law: (h²/24)∫|∇log ρ|² dρ at second order."""
+    F = jf.Entropy() / 2.0 + jf.QuadraticPotential(1.0)
+    n = 160 if dim == 1 else 60
+    mu = jf.Grid.from_function(lambda x: np.exp(-(x**2).sum(axis=1)), [-4.0] * dim, [4.0] * dim,
+                               (n,) * dim)  # fmt: skip
+    report = check_fixed_point(F, mu, tolerance=1e-2)
+    assert report.verdict is A, report.text()
+    exact = (8.0 / n) ** 2 / 24.0 * 2.0 * dim  # |∇log ρ|² = 4x² has the mean 2 an axis
+    assert report["equation"].measured == pytest.approx(exact, rel=0.05)
+    assert "the space ends where the domain does" in report.assumptions
+    hot = check_fixed_point(jf.Entropy() / 1.5 + jf.QuadraticPotential(1.0), mu, tolerance=1e-2)
+    assert hot["equation"].verdict is R
+    half = jf.Grid(np.r_[np.full(8, 0.25), np.zeros(8)], 0.0, 8.0) if dim == 1 else None
+    if half is not None:  # uniform on half of a box without potential: KL = log 2, TV = ½
+        report = check_fixed_point(jf.Entropy(), half)
+        assert report["equation"].measured == pytest.approx(math.log(2.0), abs=1e-11)
+        assert report["total variation"].measured == pytest.approx(0.5, abs=1e-11)
+        assert report["W2"].measured == pytest.approx(math.sqrt(16.0 / 3.0), rel=1e-6)
+
+
 def test_the_report_is_written_like_any_other():
     F = jf.Entropy() + jf.QuadraticPotential(1.0)
     report = check_fixed_point(F, lambda x: -0.5 * x[:, 0] ** 2, domain=(-1.0, 1.0))

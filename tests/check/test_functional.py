@@ -10,16 +10,19 @@ import pytest
 
 import jkoflow as jf
 from jkoflow.check import Verdict, check_functional
-from jkoflow.check.evaluate import evaluate
-from jkoflow.check.functional import directions
 from jkoflow.functionals.base import Smooth
+from jkoflow.status import InvalidFunctional, InvalidMeasure, InvalidProblem
 
 RNG = np.random.default_rng(11)
 CLOUD = jf.Particles(RNG.normal(size=(17, 2)), RNG.dirichlet(np.ones(17)))
 LINE = jf.Quantiles.normal(0.4, 0.7, 90)
 SHELLS = jf.Radial.normal(0.8, 6, 80)
 NORMAL = jf.Gaussian([0.3, -1.0], [[1.2, 0.3], [0.3, 0.5]])
-MEASURES = {"cloud": CLOUD, "line": LINE, "shells": SHELLS, "normal": NORMAL}
+BUMP = jf.Grid.from_function(lambda x: np.exp(-(x**2).sum(axis=1)), [-2, -2], [2, 3], (12, 15))
+SQUARE = jf.Mesh([[0, 0], [2, 0], [2, 1], [0, 1], [1, 0.3]],
+                 [[0, 1, 4], [1, 2, 4], [2, 3, 4], [3, 0, 4]], [0.1, 0.2, 0.3, 0.4])  # fmt: skip
+MEASURES = {"cloud": CLOUD, "line": LINE, "shells": SHELLS, "normal": NORMAL, "grid": BUMP,
+            "mesh": SQUARE}  # fmt: skip
 
 
 def tanh_risk(dim: int) -> jf.Risk:
@@ -112,12 +115,19 @@ FAULTS = [
     (Quartic(factor=0.5), "gradient"),
     (Quartic(factor=2.0), "gradient"),
     (Quartic(factor=1 + 1e-4), "gradient"),
+    (Quartic(factor=0.0), "gradient"),
     (Quartic(factor=np.nan), "evaluation"),
     (Quartic(variation=-1.0), "first variation"),
     (Quartic(variation=2.0), "first variation"),
     (Quartic(variation=1 + 1e-4), "first variation"),
     (Quartic(convexity=2.0), "convexity"),
+    (Quartic(convexity=np.nan), "convexity"),
+    (Quartic(convexity=np.inf), "convexity"),
+    (Quartic(convexity=-np.inf), "convexity"),
+    (Quartic(convexity="1"), "convexity"),
     (Quartic(bound=0.5), "lower bound"),
+    (Quartic(bound=np.nan), "lower bound"),
+    (Quartic(bound=np.inf), "lower bound"),
     (Restless(), "purity"),
     (Ordered(), "purity"),
     (Greedy(), "evaluation"),
@@ -171,17 +181,6 @@ def test_rounding_is_undecided_and_not_accepted() -> None:
     assert report["gradient"].verdict is Verdict.UNDECIDED
 
 
-@pytest.mark.parametrize("where", MEASURES)
-def test_directions_are_admissible_and_reproducible(where: str) -> None:
-    here = evaluate(jf.QuadraticPotential(1.0), MEASURES[where])
-    first = directions(here, np.random.default_rng(1))
-    again = directions(here, np.random.default_rng(1))
-    for v, same in zip(first, again, strict=True):
-        assert np.array_equal(v, same) and v.any()
-        for t in (-1.0, 1.0):
-            here.measure.displaced(t * v)  # raises where edges would cross
-
-
 def test_reports_do_not_change_with_the_seed_for_right_functionals() -> None:
     for seed in range(15):
         F = jf.free_energy(tanh_risk(1), lam=0.2, beta=3.0)
@@ -205,3 +204,86 @@ def test_a_linear_functional_is_the_integral_of_a_function_of_one_point() -> Non
     for F in (jf.QuadraticPotential(-2.0, center=[1.0, 3.0]), slope):
         assert check_functional(F, mu)["linearity"].verdict is Verdict.ACCEPTED
     assert "linearity" not in check_functional(jf.QuadraticInteraction(1.0), mu).claims
+
+
+def test_a_claim_that_holds_near_the_measure_only_is_attacked_there() -> None:
+    class Near(Quartic):
+        """V'' = 12x² ≥ 3 where |x| ≥ ½; within 0.3 of ±1 that holds."""
+
+        def __init__(self, modulus: float) -> None:
+            super().__init__()
+            self.modulus = modulus
+
+        def convexity_near(self, mu: Any, radius: float) -> float | None:
+            return self.modulus if radius < 0.2 else None
+
+    mu = jf.Particles([[1.0], [-1.0]])  # of breadth 1: attacked within 1, and within 0.1
+    assert "convexity" not in check_functional(Quartic(), mu, rng=0).claims
+    report = check_functional(Near(3.0), mu, rng=0)
+    assert report["convexity"].verdict is Verdict.ACCEPTED and "0.1" in report["convexity"].where
+    assert check_functional(Near(14.0), mu, rng=0)["convexity"].verdict is Verdict.REJECTED
+
+
+@pytest.mark.parametrize("modulus", [0.5, 1.0, 1.5])
+def test_convexity_is_resolved_to_small_differences(modulus: float) -> None:
+    """½|x|² is 1-convex and no more: a claim of 1 holds with equality, to rounding."""
+    for mu in (CLOUD, LINE, NORMAL):
+        F = jf.Potential(lambda x: 0.5 * (x**2).sum(axis=1), convexity=modulus)
+        found = check_functional(F, mu, rng=1)["convexity"]
+        assert (found.verdict is Verdict.ACCEPTED) == (modulus <= 1.0)
+        if modulus > 1.0:  # excess ⅛(λ − 1)|v|², |v| at most twice the breadth
+            assert found.measured <= 0.5 * (modulus - 1.0) * np.trace(np.atleast_2d(mu.cov()))
+        F = jf.Potential(lambda x: 0.5 * (x**2).sum(axis=1), convexity=1.0 + 1e-7)
+        assert check_functional(F, mu, rng=1)["convexity"].verdict is Verdict.REJECTED
+
+
+def test_values_that_are_infinite_are_no_fault_but_nan_is() -> None:
+    mu = jf.Particles([[0.2], [0.4]])
+
+    class Ended(Quartic):
+        """∫x⁴ dρ, something else where |x| > 0.41."""
+
+        def value_at_points(self, x: Any, w: Any) -> float:
+            return super().value_at_points(x, w) if (np.abs(x) < 0.41).all() else self.outside
+
+    wall = Ended(convexity=0.0, outside=np.inf)
+    assert check_functional(wall, mu, rng=0)["gradient"].verdict is Verdict.ACCEPTED
+    assert check_functional(wall, mu, rng=0)["convexity"].verdict is Verdict.ACCEPTED
+    report = check_functional(Ended(outside=np.nan), mu, rng=0)
+    assert "NaN" in report["gradient"].reason and report["gradient"].verdict is Verdict.REJECTED
+
+
+def test_a_wrong_pressure_and_a_wrong_potential_are_found_on_grids_and_meshes() -> None:
+    class Twice(type(jf.Entropy())):  # type: ignore[misc]
+        def slope(self, log_density: Any) -> Any:
+            return 2.0 * super().slope(log_density)
+
+    wrong = jf.Potential(lambda x: (x**2).sum(axis=1), gradient=lambda x: x)
+    for mu in (BUMP, SQUARE):
+        report = check_functional(wrong, mu, rng=0)
+        assert report["gradient"].verdict is Verdict.REJECTED
+        assert report["first variation"].verdict is Verdict.ACCEPTED
+        assert check_functional(Twice(), mu, rng=0)["first variation"].verdict is Verdict.REJECTED
+
+
+def test_the_same_directions_serve_all_tests_so_that_few_values_are_needed() -> None:
+    calls = 0
+
+    def V(x: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        return (x**2).sum(axis=1)
+
+    F = jf.Potential(V, gradient=lambda x: 2 * x, convexity=2.0, lower_bound=0.0)
+    assert check_functional(F, CLOUD, rng=0).verdict is Verdict.ACCEPTED
+    assert calls < 120  # thirteen scales in five directions would be 65 for the gradient alone
+
+
+@pytest.mark.parametrize("junk", [None, 3.0, "F", np.ones(3), jf.Entropy])
+def test_what_is_no_functional_or_no_measure_is_refused(junk: Any) -> None:
+    with pytest.raises(InvalidFunctional, match=r"must be a functional.*@jkoflow\.functional"):
+        check_functional(junk, CLOUD)
+    with pytest.raises(InvalidMeasure, match=r"jkoflow\.Particles"):
+        check_functional(jf.Entropy(), junk)
+    with pytest.raises(InvalidProblem, match="seed"):
+        check_functional(jf.QuadraticPotential(1.0), CLOUD, rng="seven")

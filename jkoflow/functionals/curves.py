@@ -1,0 +1,104 @@
+"""A functional along curves of laws: displacements, mixtures, masses; values and the slope at 0."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..measures.base import Array, Measure
+from ..measures.cells import Cells
+from ..measures.grid import Grid
+from ..measures.mesh import Mesh
+from .base import Functional, Smooth
+
+
+class Curve(NamedTuple):
+    """t ↦ F(ρ_t) on [0, 1] with ρ_0 = ρ, which raises what F raises.
+
+    ``slope`` is its derivative at 0 as F's own derivatives say it is, ``size`` bounds the absolute
+    values that the slope is a sum of.
+    """
+
+    value: Callable[[float], float]
+    slope: float
+    size: float
+
+    @property
+    def at_halves(self) -> tuple[float, float, float]:
+        """Values at 0, ½, 1."""
+        return self.value(0.0), self.value(0.5), self.value(1.0)
+
+
+def displacement(F: Functional, mu: Measure, v: Array, gradient: Array) -> Curve:
+    """t ↦ F(μ displaced by tv); slope Σ w_i ⟨∇δF, v⟩, size ‖∇δF‖‖v‖ in L²(ρ).
+
+    Examples
+    --------
+    >>> from jkoflow import Particles, QuadraticPotential
+    >>> F, mu = QuadraticPotential(1.0), Particles([[1.0], [3.0]])
+    >>> curve = displacement(F, mu, np.ones((2, 1)), F.gradient(mu))
+    >>> curve.slope, curve.at_halves
+    (2.0, (2.5, 3.625, 5.0))
+    """
+    squares = [float(mu.weights @ np.einsum("ij,ij->i", a, a)) for a in (gradient, v)]
+    slope = float(mu.weights @ np.einsum("ij,ij->i", gradient, v))
+    size = float(np.sqrt(squares[0] * squares[1]))
+    return Curve(lambda t: F.value(mu.displaced(t * v)), slope, size)
+
+
+def mixture(S: Smooth, x: Array, w: Array, y: Array, u: Array) -> Curve:
+    """t ↦ S((1 − t)ρ + tν) for ρ = Σ w_i δ_{x_i}, ν = Σ u_j δ_{y_j}; slope ∫δS d(ν − ρ).
+
+    Examples
+    --------
+    >>> from jkoflow import QuadraticPotential
+    >>> x, y = np.array([[1.0]]), np.array([[3.0]])
+    >>> mixture(QuadraticPotential(2.0), x, np.ones(1), y, np.ones(1)).at_halves
+    (1.0, 5.0, 9.0)
+    """
+
+    def value(t: float) -> float:
+        if t in (0.0, 1.0):
+            return S.value_at_points(y, u) if t else S.value_at_points(x, w)
+        return S.value_at_points(np.concatenate([x, y]), np.concatenate([(1.0 - t) * w, t * u]))
+
+    delta = S.first_variation_at_points(x, w, np.concatenate([x, y]))
+    signed, weights = np.concatenate([-w, u]), np.concatenate([w, u])
+    return Curve(value, float(signed @ delta), float(weights @ np.abs(delta)))
+
+
+def remassed(U: Functional, mu: Cells | Grid | Mesh, mass: Array) -> Curve:
+    """t ↦ U(ρ_t) where the cells of μ hold (1 − t) of their masses and t of others, and the slope.
+
+    For U that see the densities of cells only. Cells without mass keep none.
+
+    Examples
+    --------
+    >>> from jkoflow import PowerEnergy, Quantiles
+    >>> mu = Quantiles([0.0, 1.0, 2.0])
+    >>> remassed(PowerEnergy(2.0), mu, np.array([0.75, 0.25])).at_halves
+    (0.5, 0.53125, 0.625)
+    """
+    change = mass - mu.mass
+    delta = np.where(mu.mass > 0, U.first_variation(mu, _inside(mu)), 0.0)
+
+    def value(t: float) -> float:
+        return U.value(_with_mass(mu, mu.mass + t * change))
+
+    return Curve(value, float(change @ delta), float(np.abs(change) @ np.abs(delta)))
+
+
+def _inside(mu: Cells | Grid | Mesh) -> Array:
+    """A point inside of each cell."""
+    if isinstance(mu, Mesh):
+        return np.asarray(mu.nodes[mu.simplices].mean(axis=1))
+    return mu.points if isinstance(mu, Grid) else 0.5 * (mu.points[1:] + mu.points[:-1])
+
+
+def _with_mass(mu: Cells | Grid | Mesh, mass: Array) -> Measure:
+    if isinstance(mu, Grid):
+        return mu.with_density(mass.reshape(mu.shape) / mu.cell_volume)
+    arrays: Any = {**mu.to_arrays(), "mass": mass}
+    return type(mu).from_arrays(arrays)

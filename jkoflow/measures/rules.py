@@ -1,0 +1,129 @@
+"""Measures as laws by quadrature, coarse and fine, each in coordinates that suit it."""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from ..status import NotDefined
+from .base import Array, Measure
+from .cells import Cells
+from .gaussian import Gaussian
+from .grid import Grid
+from .quadrature import NODES, LogFunction, Rule, Space
+from .radial import Radial, log_ball_volume
+
+CELL_NODES, GRID_NODES = (3, 5), {1: (3, 5), 2: (2, 3), 3: (1, 2)}
+"""Gauss–Legendre nodes in each cell and axis, coarse and fine."""
+STANDARD = 9.6
+"""Where the density of N(0, 1) is `NEGLIGIBLE`."""
+
+
+def rules_of(
+    mu: Measure | LogFunction, domain: Array | None, closed: bool, nodes: int | None
+) -> tuple[Space, list[Rule]]:
+    """The coordinates, and ρ by the coarse and by the fine rule.
+
+    Parameters
+    ----------
+    mu : Quantiles, Radial, Grid, Gaussian, or the log of a density
+        Cells are uniform inside.
+    domain : array, shape (2, D), optional
+        Where to look first; needed for a log density.
+    closed : bool
+        Whether the space ends where the domain does.
+    nodes : int, optional
+        An axis, of the coarse rule.
+
+    Raises
+    ------
+    NotDefined
+        If ρ has no density, or more than three coordinates.
+    MissingStructure
+        If a density does not decay.
+
+    Examples
+    --------
+    >>> from jkoflow import Quantiles
+    >>> rule = rules_of(Quantiles([0.0, 1.0, 2.0]), None, False, None)[1][0]
+    >>> bool(np.isclose(rule.masses @ rule.points[:, 0] ** 2, 4 / 3))
+    True
+    """
+    if isinstance(mu, Measure) and not isinstance(mu, (Cells, Grid, Gaussian)):
+        raise NotDefined(f"{type(mu).__name__} have no density, so ρ = exp(−β δS/δρ)/Z cannot hold "
+                         "(check_samples tests points against a density)")  # fmt: skip
+    space = space_of(mu, domain, closed, nodes)
+    if isinstance(mu, Cells):
+        return space, [cells_rule(mu, level) for level in (0, 1)]
+    if isinstance(mu, Grid):
+        return space, [grid_rule(mu, level) for level in (0, 1)]
+    log_density: Any = mu.log_density if isinstance(mu, Gaussian) else mu
+    space = space._replace(box=space.support(log_density))
+    return space, [space.integrated(log_density, space.box, level) for level in (0, 1)]
+
+
+def space_of(mu: Any, domain: Array | None, closed: bool, nodes: int | None) -> Space:
+    """Radii of radial laws; standard coordinates of Gaussians; else the points themselves."""
+    box = mu.points[[0, -1]] if isinstance(mu, Measure) else np.asarray(domain)
+    dim = box.shape[1]
+    if dim > 3:
+        raise NotDefined(f"quadrature in dimension {dim} > 3: take a Radial law, or a Gaussian "
+                         "where δS/δρ is quadratic")  # fmt: skip
+    count = NODES[dim] if nodes is None else (int(nodes), math.ceil(1.5 * nodes))
+    ends = np.outer([-np.inf, np.inf], np.ones(dim))
+    if isinstance(mu, Gaussian):
+        half, box = 0.5 * mu.log_det(), np.outer([-STANDARD, STANDARD], np.ones(dim))
+        return Space(box, ends, count, lambda z: mu.mean() + z @ mu.sqrt_cov,
+                     lambda z: np.full(len(z), half))  # fmt: skip
+    if isinstance(mu, Radial):
+        ends[0] = 0.0
+    if domain is not None:
+        box = np.stack([np.minimum(box[0], domain[0]), np.maximum(box[1], domain[1])])
+        ends = np.clip(domain, *ends) if closed else ends
+    space = Space(np.clip(box, *ends), ends, count)
+    if not isinstance(mu, Radial):
+        return space
+    sphere = math.log(mu.dim) + log_ball_volume(mu.dim)
+    return space._replace(log_volume=lambda r: sphere + (mu.dim - 1) * np.log(r[:, 0]))
+
+
+def cells_rule(mu: Cells, level: int) -> Rule:
+    """Gauss–Legendre in the volume of each cell, over which the mass is spread evenly.
+
+    Raises
+    ------
+    NotDefined
+        If a cell has no volume.
+    """
+    t, g = np.polynomial.legendre.leggauss(CELL_NODES[level])
+    a, b, log_density = mu.points[:-1], mu.points[1:], np.repeat(mu.log_density(), len(t))
+    if not np.isfinite(log_density).all():
+        raise NotDefined("a cell without volume has no density")
+
+    def at(s: Array) -> Array:
+        """The point below which the fraction s of a cell lies."""
+        if not isinstance(mu, Radial):
+            return np.asarray(a + (b - a) * s)
+        return np.asarray(b * np.exp(np.log1p(np.expm1(mu.dim * np.log(a / b)) * (1 - s)) / mu.dim))
+
+    cuts = at(np.clip(0.5 * np.append(0.0, np.cumsum(g)), 0.0, 1.0))
+    pieces = np.stack([cuts[:, :-1].ravel(), cuts[:, 1:].ravel()], axis=1)
+    masses = np.outer(mu.mass, 0.5 * g).ravel()
+    return Rule(at(0.5 * (1.0 + t)).reshape(-1, 1), masses, log_density, pieces, 0.0)
+
+
+def grid_rule(mu: Grid, level: int) -> Rule:
+    """Gauss–Legendre in each cell that holds mass, with as many nodes on every axis."""
+    t, g = np.polynomial.legendre.leggauss(GRID_NODES[mu.dim][level])
+    filled = mu.mass > 0
+    x, mass, log_density = mu.points[filled], mu.mass[filled], mu.log_density()[filled]
+    corners = [np.array(list(product(v, repeat=mu.dim))) for v in (t, 0.5 * g)]
+    points = (x[:, None] + 0.5 * mu.spacing * corners[0]).reshape(-1, mu.dim)
+    masses = np.outer(mass, corners[1].prod(axis=1)).ravel()
+    cuts = mu.spacing * (np.append(0.0, np.cumsum(0.5 * g)) - 0.5)[:, None]
+    pieces = np.concatenate([(x[:, None] + c).reshape(-1, mu.dim) for c in (cuts[:-1], cuts[1:])],
+                            axis=1) if mu.dim == 1 else points  # fmt: skip
+    return Rule(points, masses, np.repeat(log_density, len(corners[0])), pieces, 0.0)
