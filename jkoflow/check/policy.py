@@ -48,9 +48,6 @@ FIXED_POINT = 1e-3
 """Default bound on KL(ρ‖ρ̂). A piecewise uniform law on n graded cells cannot be nearer to a
 smooth one than O(n^-2) in KL (2e-4 at n = 100), so much smaller would reject exact quantiles."""
 
-NEGLIGIBLE = 45.0
-"""The Gibbs density is integrated until its logarithm is this far below its maximum (3e-20)."""
-
 QUADRATURE = 4.0
 """The error of a quadrature is taken as this times what it differs from one with two thirds of the
 nodes. That holds if the error falls like n^-0.6 or faster; kinks give n^-2, smooth densities far
