@@ -16,6 +16,11 @@ _ORIGIN = {
     "test_risk": "sgd_record",
     "jko_time": "sgd_schedule",
     "NOISE": "sgd_schedule",
+    "MultilayerRun": "multilayer",
+    "multilayer_sgd": "multilayer",
+    "LayerRecording": "multilayer_record",
+    "curve_spread": "multilayer_curves",
+    "curve_gap": "multilayer_curves",
 }
 
 __all__ = list(_ORIGIN)

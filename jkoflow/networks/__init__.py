@@ -13,6 +13,8 @@ from .activations import (
     truncated_relu,
 )
 from .data_risk import data_risk
+from .multilayer import MultilayerNetwork
+from .multilayer_layers import Convolution, Dense
 from .populations import EmpiricalData, GaussianClasses, Population
 from .reduced import radial_risk
 from .reduced_relu import reduced_relu_risk
@@ -20,8 +22,11 @@ from .units import ScaledUnit, SimpleUnit, Unit
 
 __all__ = [
     "Activation",
+    "Convolution",
+    "Dense",
     "EmpiricalData",
     "GaussianClasses",
+    "MultilayerNetwork",
     "PiecewiseLinear",
     "Population",
     "ScaledUnit",
