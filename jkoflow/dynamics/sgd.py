@@ -10,16 +10,19 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from ..arguments import generator, is_whole
+from ..functionals.identity import describe
 from ..measures.base import Array, Measure, finite_array
 from ..measures.particles import Particles
 from ..networks.populations import Population
 from ..networks.units import Unit
 from ..status import InvalidMeasure, InvalidProblem, Status, StepFailed
+from ..store.text import encode
 from .sgd_data import Stream
 from .sgd_engines import Engine, choose_engine
 from .sgd_loop import Broken, Force, run_steps
 from .sgd_record import Recorder, Recording, as_recording
 from .sgd_schedule import Schedule, StepSizes, jko_time
+from .sgd_store import SGDFolder, generator_at, generator_state
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,7 @@ def sgd(
     dtype: DTypeLike = np.float64,
     noise: str = "default",
     threads: int | None = None,
+    store: Any = None,
     progress: bool = False,
     throw: bool = True,
 ) -> SGDRun:
@@ -117,6 +121,12 @@ def sgd(
     threads : int, optional
         For batches; by default one, or all that numba uses if a step is large. The result does
         not depend on it.
+    store : path, optional
+        A folder that keeps the run: a checkpoint every ten seconds and at the end. Called again
+        with the same arguments, the run goes on from there and equals an unbroken one bit for
+        bit, records included. ``threads``, ``progress`` and ``throw`` may change, and rng=None
+        goes on with the generators that are there. A population must draw from nothing but the
+        generator it is given.
     progress : bool
     throw : bool
         Whether divergence raises, or is only told by the status.
@@ -132,6 +142,8 @@ def sgd(
         For arguments that make no sense; each message says which.
     InvalidMeasure
         If theta0 is not a finite array of particles with equal weights.
+    StoreError
+        If the folder cannot be used, or keeps a run with other arguments: the message says which.
     StepFailed
         If θ becomes infinite or NaN; its ``trajectory`` is the run up to the last finite θ.
 
@@ -168,11 +180,26 @@ def sgd(
     stream = Stream(population, sizes, batch, theta.shape[1], steps, data_rng, theta.dtype)
     recorder = Recorder(as_recording(record), sizes.epsilon, steps)
     engine = _checked_engine(unit, population, theta, batch, threads)
-    broken: BaseException | None = None
+    folder, done, broken = None, 0, None
     try:
-        done, status = run_steps(engine, stream, force, noise_rng, recorder, steps, progress)
+        if store is not None:
+            arguments = _arguments(
+                unit, population, theta, steps, sizes, force, batch, recorder, rng, data_rng
+            )
+            folder = SGDFolder(store, arguments, recorder)
+            found = folder.resume()
+            if found is not None:
+                done, noise_rng = found.done, generator_at(found.noise)
+                engine = _checked_engine(unit, population, found.theta, batch, threads)
+                stream.restore(found.data)
+        done, status = run_steps(
+            engine, stream, force, noise_rng, recorder, steps, progress, done, folder
+        )
     except Broken as error:
         done, status, broken = error.done, Status.INTERRUPTED, error.__cause__
+    finally:
+        if folder is not None:
+            folder.close()
     run = SGDRun(
         engine.theta, done, sizes.epsilon, xi,
         np.asarray(sizes.epsilon * recorder.due[: recorder.count], dtype=float),
@@ -188,6 +215,22 @@ def sgd(
             run,
         )
     return run
+
+
+def _arguments(
+    unit: Unit, population: Population, theta: Array, steps: int, sizes: StepSizes, force: Force,
+    batch: int, recorder: Recorder, rng: Any, data_rng: np.random.Generator,
+) -> dict[str, Any]:  # fmt: skip
+    """Descriptions of all that the numbers of a run depend on."""
+    recording = recorder.recording
+    statistics = {name: describe(f) for name, f in recording.statistics.items()}
+    record = [describe(recorder.due), list(statistics), statistics, bool(recording.snapshots)]
+    return {
+        "unit": describe(unit), "population": describe(population), "theta0": describe(theta),
+        "steps": steps, "epsilon": sizes.epsilon, "xi": describe(sizes.xi), "lam": force.lam,
+        "beta": force.beta, "noise": force.factor, "batch": batch, "dtype": str(theta.dtype),
+        "record": record, "rng": None if rng is None else encode(generator_state(data_rng)),
+    }  # fmt: skip
 
 
 def _particles(theta0: ArrayLike | Measure, dtype: DTypeLike) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from ..measures.base import Array
 from ..networks.populations import Population
 from ..status import InvalidProblem, JkoflowError
 from .sgd_schedule import StepSizes
+from .sgd_store import generator_at, generator_state
 
 _NUMBERS = 2**17
 """Size of a chunk: large enough to hide the cost of a call, small enough for the cache."""
@@ -57,6 +59,20 @@ class Stream:
         self._width: int | None = None
         self._piece = Piece(np.empty((0, 0)), np.empty(0), np.empty(0))
         self._drawn = self._used = 0
+        self._before = generator_state(rng)  # the generator before the chunk at hand
+
+    def state(self) -> dict[str, Any]:
+        """All that decides the data of the next steps."""
+        return {"rng": self._before, "drawn": self._drawn, "used": self._used}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go to where `state` was asked for: the chunk at hand is drawn again."""
+        self._rng = generator_at(state["rng"])
+        self._before = dict(state["rng"])
+        if state["drawn"]:
+            self._drawn = state["drawn"] - self._chunk
+            self._draw()
+        self._used = state["used"]
 
     def take(self, most: int) -> Piece:
         """The data of the next steps: at least one, at most ``most``."""
@@ -71,9 +87,11 @@ class Stream:
     def _draw(self) -> None:
         n = self._chunk * self.batch
         more: dict[str, Any] = {"dtype": self._dtype} if self._takes_dtype else {}
+        before = generator_state(self._rng)
         x, y = self._sampled(n, more)
         s = self._sizes.between(self._drawn, self._drawn + self._chunk)
         self._piece = Piece(*self._checked(x, y, n), s)
+        self._before = before
         self._drawn += self._chunk
 
     def _sampled(self, n: int, more: dict[str, Any]) -> tuple[Any, Any]:

@@ -18,6 +18,7 @@ from .sgd_data import Piece, Stream
 from .sgd_engines import Engine, Forcing
 from .sgd_record import Recorder
 from .sgd_schedule import NOISE
+from .sgd_store import Position, SGDFolder, generator_state
 
 
 class Broken(Exception):
@@ -69,10 +70,16 @@ def run_steps(
     recorder: Recorder,
     steps: int,
     progress: bool,
+    done: int = 0,
+    folder: SGDFolder | None = None,
 ) -> tuple[int, Status]:
-    """The loop: steps taken and how it ended; the engine is left with the last finite θ."""
-    done, most = 0, force.steps_at_once(stream.batch)
+    """The loop: steps taken and how it ended; the engine is left with the last finite θ.
+
+    It goes on after ``done`` steps, and ``folder`` gets checkpoints now and then and at the end.
+    """
+    most, whole = force.steps_at_once(stream.batch), True  # whole: not in the middle of a piece
     with engine.ready(), deferred_interrupt() as interrupted, progress_bar(steps, progress) as bar:
+        bar(done)
         try:
             while True:
                 if recorder.next_due(-1) == done:
@@ -81,21 +88,32 @@ def run_steps(
                     break
                 target = min(recorder.next_due(steps), steps, done + most)
                 piece, before = stream.take(target - done), engine.save()
+                whole = False
                 try:
                     force.run(engine, piece, rng)
-                except InvalidProblem:  # of a user's unit
+                except BaseException:  # of a user's unit, or a second Ctrl-C
                     engine.restore(before)
                     raise
                 if not engine.finite():
                     engine.restore(before)
                     return done, Status.NON_FINITE
-                done += len(piece.s)
+                done, whole = done + len(piece.s), True
                 bar(len(piece.s))
+                if folder is not None and folder.due():
+                    folder.write(position(done, engine, stream, rng))
         except KeyboardInterrupt:
             return done, Status.INTERRUPTED
         except Exception as error:
             raise Broken(done) from error
+        finally:
+            if folder is not None and whole:
+                folder.write(position(done, engine, stream, rng))
     return done, Status.COMPLETE if done >= steps else Status.INTERRUPTED
+
+
+def position(done: int, engine: Engine, stream: Stream, rng: np.random.Generator) -> Position:
+    """Where the run is, between two pieces."""
+    return Position(done, engine.theta, stream.state(), generator_state(rng))
 
 
 @contextmanager
