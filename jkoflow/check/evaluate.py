@@ -105,9 +105,16 @@ class Noise(NamedTuple):
 
     @staticmethod
     def at(F: Functional, mu: Measure) -> Noise:
-        """Measured at one measure, by `evaluate`."""
-        here = evaluate(F, mu)
-        return Noise(here.margin / (here.scale or 1.0), here.blur / (here.size or np.inf))
+        """Measured at one measure, as `evaluate` does, with the arithmetic of `at_many`."""
+        here, laws = at_many(F, Laws([mu])), Laws([mu])
+        try:
+            there = at_many(F, Laws([nudged(mu)]))
+            blur = laws.lengths(there.gradient - here.gradient)[0]
+            shift = abs(there.energy[0] - here.energy[0])
+        except (InvalidFunctional, InvalidMeasure):  # too near to the edge of F's domain
+            blur = shift = np.inf
+        margin = policy.ROUNDING * policy.EPS * here.scale[0] + 4.0 * shift
+        return Noise(margin / (here.scale[0] or 1.0), 8.0 * blur / (here.size[0] or np.inf))
 
 
 class Rows(NamedTuple):

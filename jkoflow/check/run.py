@@ -133,7 +133,7 @@ def _steps(run: Any) -> Iterator[Step]:
         yield Step(k, saved.get(k), float(taken.time), float(taken.energy))
 
 
-_AGAIN = 128  # steps after which rounding errors are measured again
+_AGAIN = 1024  # steps after which rounding errors are measured again
 _BLOCK = 2**16  # numbers of a block's positions: arrays of half a megabyte
 
 
@@ -152,7 +152,7 @@ def blocks(steps: Iterable[Step]) -> Iterator[list[Step]]:
                 block, size = [], 0
             block.append(step)
             if mu is not None:
-                size += 4 * mu.dim**2 if mu.kind == "gaussian" else mu.points.size
+                size += mu.dim**2 if mu.kind == "gaussian" else mu.points.size
     except (Altered, Impossible):
         if block:
             yield block
@@ -193,8 +193,8 @@ class Walk:
     def take(self, block: list[Step]) -> Iterator[Finding]:
         """The findings of the next steps: all at once if all is well, else one by one.
 
-        Rounding is measured whenever the number of steps has doubled, or 128 more were taken,
-        and wherever it matters.
+        Rounding is measured whenever the number of steps has grown fourfold, or 1024 more were
+        taken, and wherever it matters.
         """
         if len(block) > 1 or self.count + 1 < self.due:
             memory = replace(self, dissipation=replace(self.dissipation))
@@ -265,7 +265,7 @@ class Walk:
         self.noise = new.noise
         if due:
             self.other = Reference(laws.measures[-1], new.rows.last())
-            self.due = min(2 * self.count, self.count + _AGAIN)
+            self.due = min(4 * self.count, self.count + _AGAIN)
         return new
 
     def _consequences(self, steps: Steps) -> Iterator[Finding]:

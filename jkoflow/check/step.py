@@ -97,6 +97,8 @@ def membership(before: Laws, after: Laws) -> Finding:
     if (new.kind, new.dim) != (old.kind, old.dim):
         what = f"a {new.kind} in R^{new.dim} after a {old.kind} in R^{old.dim}"
         raise Decided(rejected(claim, what))
+    if new.kind not in DISCRETE:
+        raise Decided(undecided(claim, f"the judge has no arithmetic for steps of a {new.kind}"))
     for laws in (before, after):
         w, wrong = laws.w, ""
         x = laws.means[:, None] if laws.gaussian else laws.x
@@ -112,8 +114,7 @@ def membership(before: Laws, after: Laws) -> Finding:
             raise Decided(rejected(claim, wrong))
         off = max(off, abs(float(w.sum()) - 1.0))
         bound = max(bound, policy.MASS + len(w) * policy.EPS)
-    assumed = (DISCRETE[new.kind],) if new.kind in DISCRETE else ()
-    found = at_most(claim, off, bound, assumed, "the weights do not sum to 1")
+    found = at_most(claim, off, bound, (DISCRETE[new.kind],), "the weights do not sum to 1")
     if found.verdict is not Verdict.ACCEPTED:
         raise Decided(found)
     return found

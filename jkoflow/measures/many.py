@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .base import Array
+from .cells import Cells
 from .cubature import normal_cubature
 
 
@@ -34,7 +35,7 @@ class Laws:
 
     def __init__(self, measures: Sequence[Any]) -> None:
         self.measures, self.mu, self.w = measures, measures[0], measures[0].weights
-        self.gaussian, self.cells = self.mu.kind == "gaussian", hasattr(self.mu, "edges")
+        self.gaussian, self.cells = self.mu.kind == "gaussian", isinstance(self.mu, Cells)
         if self.gaussian:
             self.std = np.sqrt(np.array([mu.eigen[0] for mu in measures]))
             self.vectors = np.array([mu.eigen[1] for mu in measures])
