@@ -193,6 +193,14 @@ def _softplus_curvature(t: Array) -> Array:
     return expit(t) * expit(-t)
 
 
+def _sigmoid_slope(t: Array) -> Array:
+    return expit(t) * expit(-t)
+
+
+def _sigmoid_curvature(t: Array) -> Array:
+    return expit(t) * expit(-t) * (expit(-t) - expit(t))
+
+
 # The rise u³(10 − 15u + 6u²) of the smoothed truncated ReLU happens for |t − 1| < 15/16: then its
 # steepest slope, 10·(15/8)/(15/8), is the slope of the truncated ReLU itself.
 SMOOTH_STEP = (1 / 16, 15 / 8, -2.5, 10.0)
@@ -232,6 +240,11 @@ tanh = SmoothActivation(
 softplus = SmoothActivation("softplus", _softplus, expit, _softplus_curvature, 1.0, 0.25)
 """log(1 + eᵗ); |σ'| ≤ 1, |σ''| ≤ 1/4."""
 
+sigmoid = SmoothActivation(
+    "sigmoid", expit, _sigmoid_slope, _sigmoid_curvature, 0.25, 1 / (6 * np.sqrt(3.0))
+)
+"""1/(1 + e⁻ᵗ); |σ'| ≤ 1/4, |σ''| ≤ 1/(6√3)."""
+
 smooth_truncated_relu = SmoothActivation(
     "smooth_truncated_relu",
     _smooth_step,
@@ -244,4 +257,4 @@ smooth_truncated_relu = SmoothActivation(
 u = (t − 1/16)/(15/8). It has the limits, the midpoint (1, 2.5) and the steepest slope, 10, of
 `truncated_relu`; |σ''| ≤ 10·(8/15)²·10/√3 = 16.4."""
 
-_NAMED = {a.name: a for a in (tanh, softplus, smooth_truncated_relu)}
+_NAMED = {a.name: a for a in (tanh, softplus, sigmoid, smooth_truncated_relu)}

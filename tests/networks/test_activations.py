@@ -8,6 +8,7 @@ from jkoflow.networks.activations import (
     SmoothActivation,
     non_monotone,
     relu,
+    sigmoid,
     smooth_truncated_relu,
     softplus,
     tanh,
@@ -16,7 +17,7 @@ from jkoflow.networks.activations import (
 from jkoflow.status import InvalidFunctional, InvalidMeasure
 
 PIECEWISE = [relu, truncated_relu, non_monotone, PiecewiseLinear("w", [-1, 0, 2], [1, 0, 3], -1, 2)]
-SMOOTH = [tanh, softplus, smooth_truncated_relu]
+SMOOTH = [tanh, softplus, sigmoid, smooth_truncated_relu]
 ALL = [*PIECEWISE, *SMOOTH]
 
 
