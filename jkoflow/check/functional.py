@@ -278,6 +278,24 @@ def convexity_in_mixtures(a: Around) -> Iterator[Finding]:
         yield at_most("convexity in mixtures", excess, a.here.margin + rounding, (), reason)
 
 
+def convexity_of_variation(a: Around) -> Iterator[Finding]:
+    """V(½y + ½z) ≤ ½V(y) + ½V(z) − (λ/8)|y − z|², V = δF/δρ at μ, for the λ that F claims for V."""
+    F, mu, claim = a.F, a.here.measure, "convexity of the first variation"
+    modulus = F.convexity_of_variation(mu)
+    if modulus is None:
+        return
+    S = F.smooth.on(mu)
+    for (y, _), (z, _) in pairwise(a.others):
+        at = np.concatenate([y, z, 0.5 * (y + z)])
+        V = S.first_variation_at_points(mu.points, mu.weights, at).reshape(3, -1)
+        far = ((y - z) ** 2).sum(axis=1)
+        excess = V[2] - 0.5 * (V[0] + V[1]) + modulus / 8.0 * far
+        rounding = policy.ROUNDING * policy.EPS * (np.abs(V).sum(axis=0) + abs(modulus) * far)
+        k = int(np.argmax(excess - rounding))
+        reason = f"δF is not {modulus:.3g}-convex as F claims"
+        yield at_most(claim, excess[k], rounding[k] + a.here.margin, (), reason)
+
+
 def linearity(a: Around) -> Iterator[Finding]:
     """∫V dρ is affine in ρ and V a function of one point, for terms that say they are linear."""
     x, w = a.here.measure.points, a.here.measure.weights
@@ -295,13 +313,16 @@ def linearity(a: Around) -> Iterator[Finding]:
 
 def lower_bounds(a: Around) -> Iterator[Finding]:
     """No value lies below the lower bounds that F and its terms claim."""
-    measures = [a.here.measure, *a.displaced]
+    mu, far = a.here.measure, [0.0, *(norm(v, a.here.measure.weights) for v in a.fields)]
     for f in dict.fromkeys([a.F, *(f for _, f in a.F.terms)]):
-        bound = f.lower_bound()
-        if bound is not None:
-            least = np.min([f.value(mu) for mu in measures])
-            reason = f"{f!r} takes a value below the bound {bound:.6g} that it claims"
-            yield at_most("lower bound", bound - least, a.here.margin, (), reason)
+        found = []
+        for nu, radius in zip([mu, *a.displaced], far, strict=True):
+            bounds = {f.lower_bound(), f.lower_bound_near(mu, radius)}
+            for bound in (b for b in bounds if b is not None):
+                reason = f"{f!r} takes a value below the bound {bound:.6g} that it claims"
+                lacking = bound - f.value(nu)
+                found.append(at_most("lower bound", lacking, a.here.margin, (), reason))
+        yield from sorted(found, key=lambda found: found.severity)[-1:]
 
 
 _TESTS: dict[str, Callable[[Around], Iterator[Finding]]] = {
@@ -310,6 +331,7 @@ _TESTS: dict[str, Callable[[Around], Iterator[Finding]]] = {
     "first variation": first_variation,
     "convexity": convexity,
     "convexity in mixtures": convexity_in_mixtures,
+    "convexity of the first variation": convexity_of_variation,
     "linearity": linearity,
     "lower bound": lower_bounds,
 }

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import jkoflow as jf
-from jkoflow.check import Finding, Verdict, check_step
+from jkoflow.check import Finding, Verdict, check_functional, check_step
 from jkoflow.check.step import MIXED
 from jkoflow.functionals.divergence import MMD
 from jkoflow.functionals.kernels import GaussianKernel
@@ -161,3 +161,14 @@ def test_it_is_not_used_for_gaussians_nor_for_what_has_a_density() -> None:
     assert MIXED not in minimality(F, mu, step, 0.01).assumptions
     both = F + jf.Entropy()
     assert both.convex_in_mixtures and both.convexity_of_variation(mu) is None
+
+
+@pytest.mark.parametrize("claim", ["convexity_of_variation", "lower_bound_near"])
+def test_false_claims_are_found_by_attack(claim: str) -> None:
+    F, mu = MMD([[0.0, 0.0]], GaussianKernel(0.5)), jf.Particles(
+        np.random.default_rng(0).normal(size=(30, 2)))  # fmt: skip
+    name = {"convexity_of_variation": "convexity of the first variation"}.get(claim, "lower bound")
+    assert check_functional(F, mu, rng=0)[name].verdict is Verdict.ACCEPTED
+    false = {"convexity_of_variation": lambda mu: -0.5, "lower_bound_near": lambda mu, r: 1.0 + r}
+    setattr(F, claim, false[claim])
+    assert check_functional(F, mu, rng=0)[name].verdict is Verdict.REJECTED
