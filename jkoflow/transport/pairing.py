@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..measures.base import Array
-from .distances import distance_blocks, paired_distances, recompute
+from .distances import paired_distances
 from .one_dimensional import monotone_coupling
 
 _EPS = float(np.finfo(float).eps)
 _DUST = 1e-10  # of the smaller weight: entries below are rounding, not mass
+_BLOCK = 2**17  # entries at a time: they stay in the cache
 Indices = np.ndarray[Any, np.dtype[np.intp]]
 
 
@@ -47,16 +48,24 @@ def violation(x: Array, y: Array, f: Array, g: Array) -> float:
 def _slacks(x: Array, y: Array, f: Array, g: Array) -> Iterator[tuple[slice, Array]]:
     """Blocks of |x_i − y_j|² − f_i − g_j; entries near or below zero come from differences.
 
-    A matrix product leaves an error of about eps(|x|² + |y|²) in a distance, which would drown
-    the slack of particles that hardly moved, or that sit on top of each other.
+    One matrix product of (−2x, |x|² − f, 1) and (y, 1, |y|² − g) about a common centre. It leaves
+    an error of about eps(|x|² + |y|²), which would drown the slack of particles that hardly
+    moved, or that sit on top of each other.
     """
     size = float(np.abs(x).max() + np.abs(y).max()) ** 2 * x.shape[1]
     doubtful = 64 * _EPS * (size + float(np.ptp(f)))
-    for rows, block in distance_blocks(x, y):
-        bound = f[rows, None] + g
-        near = block - bound < doubtful
-        recompute(block, near, x[rows], y)
-        yield rows, block - bound
+    centre = 0.5 * (x.mean(axis=0) + y.mean(axis=0))
+    u, v = x - centre, y - centre
+    left = np.column_stack([-2.0 * u, np.einsum("ij,ij->i", u, u) - f, np.ones(len(u))])
+    right = np.column_stack([v, np.ones(len(v)), np.einsum("ij,ij->i", v, v) - g]).T
+    step = max(1, _BLOCK // len(y))
+    for start in range(0, len(x), step):
+        rows = slice(start, min(start + step, len(x)))
+        slack = left[rows] @ right
+        near_x, near_y = np.nonzero(slack < doubtful)
+        bound = f[rows][near_x] + g[near_y]
+        slack[near_x, near_y] = paired_distances(x[rows][near_x], y[near_y]) - bound
+        yield rows, slack
 
 
 def rounding_margin(x: Array, y: Array, f: Array) -> float:
