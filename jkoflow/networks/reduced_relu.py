@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import comb, factorial
+from math import comb, factorial, pi, sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,9 +14,11 @@ from ..functionals.features import FeaturesAt, LocalFeatures
 from ..functionals.risk import Risk
 from ..measures.base import Array, Measure
 from ..status import InvalidFunctional, NotDefined
-from .hermite import hermite_functions
 from .populations import GaussianClasses
 from .reduced import sphere_moments
+
+
+_DENSITY = 1.0 / sqrt(2.0 * pi)  # ϕ(0)
 
 
 class Term(NamedTuple):
@@ -36,90 +38,106 @@ class ReluFeatures(LocalFeatures):
     """
 
     def __init__(self, series: list[Term]) -> None:
-        self._series = series
-        self._order = 2 * max(t.i + t.j for t in series)
+        stds, which = np.unique([t.std for t in series], return_inverse=True)
+        self.stds, self.which = stds, which
+        self.std = np.array([t.std for t in series])
+        self.p1 = np.array([2 * t.j for t in series])  # powers of r1 and r2
+        self.p2 = np.array([2 * t.i for t in series])
 
     def at(self, theta: Array) -> ReluFeaturesAt:
         return ReluFeaturesAt(self, theta)
 
 
 class ReluFeaturesAt(FeaturesAt):
-    """`ReluFeatures` at fixed points."""
+    """`ReluFeatures` at fixed points; arrays are (q, n), computed when first asked for."""
 
     def __init__(self, features: ReluFeatures, theta: Array) -> None:
         if theta.ndim != 2 or theta.shape[1] != 4:
             raise NotDefined(
                 f"reduced ReLU features need points (a, b, r1, r2), shape (n, 4), not {theta.shape}"
             )
-        self._series = features._series
-        self._a, b, self._r1, self._r2 = theta.T
-        stds = {t.std for t in self._series}
-        order = features._order + 4
-        self._g = {std: self._derivatives(b, std, order) for std in stds}
-        self.values = self._a * self._without_a()
+        self._f = features
+        self._a, self._b, self._r1, self._r2 = np.ascontiguousarray(theta.T)
+        self._powers = [_powers(r, int(p.max())) for r, p in
+                        ((self._r1, features.p1), (self._r2, features.p2))]  # fmt: skip
+        self._monomials: dict[tuple[int, int], Array] = {}
+        self._stretch = features.std[:, None] ** 2 * self._r1
+        self._g = self._derivatives(int((features.p1 + features.p2).max()) + 4)
+        self._plain = self._monomial(0, 0) * self._g_of(0)
+        self.values = self._a * self._plain
 
-    def _derivatives(self, b: Array, std: float, order: int) -> Array:
-        """∂_b^k G_0(b, s), k ≤ order, shape (order + 1, n)."""
-        s = np.maximum(np.hypot(std * self._r1, self._r2), 1e-12)
-        x = np.clip(b / s, -40.0, 40.0)
-        h = hermite_functions(x, order - 1)
-        g = np.empty((order + 1, len(b)))
+    def _derivatives(self, order: int) -> Array:
+        """∂_b^k G_0(b, s), k ≤ order, for each class, shape (order + 1, classes, n)."""
+        stds = self._f.stds[:, None]
+        s = np.maximum(np.sqrt((stds * self._r1) ** 2 + self._r2**2), 1e-12)
+        inverse = 1.0 / s
+        x = np.clip(self._b * inverse, -40.0, 40.0)
+        g = np.empty((order + 1, *s.shape))
         g[1] = ndtr(x)
-        g[0] = b * g[1] + s * h[0]
-        for k in range(2, order + 1):
-            g[k] = (-1) ** k * np.sqrt(float(factorial(k - 2))) * s ** (1 - k) * h[k - 2]
+        g[2] = _DENSITY * inverse * np.exp(-0.5 * x * x)
+        x *= inverse  # ∂_b^{k+2} G = (−1)^k ϕ He_k s^{−k−1} and He_{k+1} = x He_k − k He_{k−1}
+        square = inverse * inverse
+        if order > 2:
+            g[3] = -x * g[2]
+        for k in range(1, order - 2):
+            g[k + 3] = -x * g[k + 2] - k * square * g[k + 1]
+        g[0] = self._b * g[1] + s * s * g[2]
         return g
 
-    def _powers(self, t: Term, p: int, q: int) -> Array:
-        """∂_{r1}^p ∂_{r2}^q of (τ r1)^{2j} r2^{2i}."""
-        first = t.std ** (2 * t.j) * _power_derivative(self._r1, 2 * t.j, p)
-        return first * _power_derivative(self._r2, 2 * t.i, q)
+    def _g_of(self, k: int) -> Array:
+        """∂_b^{2m+k} G_0 for each feature."""
+        return np.asarray(self._g[self._f.p1 + self._f.p2 + k, self._f.which])
 
-    def _without_a(self) -> Array:
-        rows = [self._powers(t, 0, 0) * self._g[t.std][2 * (t.i + t.j)] for t in self._series]
-        return np.stack(rows)
+    def _monomial(self, p: int, q: int) -> Array:
+        """∂_{r1}^p ∂_{r2}^q of (τ r1)^{2j} r2^{2i} for each feature."""
+        if (p, q) not in self._monomials:
+            f, (first, second) = self._f, self._powers
+            factor = f.std**f.p1 * _falling(f.p1, p) * _falling(f.p2, q)
+            self._monomials[p, q] = (
+                factor[:, None] * first[np.maximum(f.p1 - p, 0)] * second[np.maximum(f.p2 - q, 0)]
+            )
+        return self._monomials[p, q]
+
+    def _slopes(self) -> list[Array]:
+        """∂_b, ∂_{r1}, ∂_{r2} of φ/a."""
+        m, bend = self._monomial(0, 0), self._monomial(0, 0) * self._g_of(2)
+        return [
+            m * self._g_of(1),
+            self._monomial(1, 0) * self._g_of(0) + self._stretch * bend,
+            self._monomial(0, 1) * self._g_of(0) + self._r2 * bend,
+        ]
 
     def jacobian(self) -> Array:
-        slopes = [self._a[:, None] * self._slopes(t) for t in self._series]
-        return np.concatenate([self._without_a()[:, :, None], np.stack(slopes)], axis=2)
+        return np.stack([self._plain, *(self._a * slope for slope in self._slopes())], axis=2)
 
     def vjp(self, c: Array) -> Array:
-        return np.tensordot(c, self.jacobian(), axes=1)
+        return np.stack([c @ self._plain, *(self._a * (c @ s) for s in self._slopes())], axis=1)
 
     def jvp(self, v: Array) -> Array:
-        return np.asarray(np.einsum("qnd,nd->qn", self.jacobian(), v))
+        along = sum(v[:, k] * slope for k, slope in enumerate(self._slopes(), start=1))
+        return np.asarray(v[:, 0] * self._plain + self._a * along)
 
     def curvature(self, c: Array) -> Array:
-        result = np.zeros((len(self._a), 4, 4))
-        for factor, t in zip(c, self._series, strict=True):
-            result[:, 1:, 1:] += factor * self._a[:, None, None] * self._bends(t)
-            result[:, 0, 1:] += factor * self._slopes(t)
-        result[:, 1:, 0] = result[:, 0, 1:]
-        return result
-
-    def _slopes(self, t: Term) -> Array:
-        """Gradient in (b, r1, r2) of φ/a, (n, 3)."""
-        g, k = self._g[t.std], 2 * (t.i + t.j)
-        power, first, second = (self._powers(t, p, q) for p, q in ((0, 0), (1, 0), (0, 1)))
-        r1, r2 = t.std**2 * self._r1, self._r2
-        columns = [power * g[k + 1], first * g[k] + power * r1 * g[k + 2]]
-        return np.stack([*columns, second * g[k] + power * r2 * g[k + 2]], axis=1)
-
-    def _bends(self, t: Term) -> Array:
-        """Hessian in (b, r1, r2) of φ/a, (n, 3, 3)."""
-        g, k, u = self._g[t.std], 2 * (t.i + t.j), t.std**2
-        p, p1, p2 = (self._powers(t, *o) for o in ((0, 0), (1, 0), (0, 1)))
-        p11, p12, p22 = (self._powers(t, *o) for o in ((2, 0), (1, 1), (0, 2)))
-        r1, r2 = u * self._r1, self._r2
-        h = np.empty((len(r1), 3, 3))
-        h[:, 0, 0] = p * g[k + 2]
-        h[:, 0, 1] = h[:, 1, 0] = p1 * g[k + 1] + p * r1 * g[k + 3]
-        h[:, 0, 2] = h[:, 2, 0] = p2 * g[k + 1] + p * r2 * g[k + 3]
-        h[:, 1, 1] = p11 * g[k] + (2 * p1 * r1 + p * u) * g[k + 2] + p * r1**2 * g[k + 4]
-        h[:, 2, 2] = p22 * g[k] + (2 * p2 * r2 + p) * g[k + 2] + p * r2**2 * g[k + 4]
-        h[:, 1, 2] = p12 * g[k] + (p1 * r2 + p2 * r1) * g[k + 2] + p * r1 * r2 * g[k + 4]
-        h[:, 2, 1] = h[:, 1, 2]
+        h = np.zeros((len(self._a), 4, 4))
+        for k, slope in enumerate(self._slopes(), start=1):
+            h[:, 0, k] = h[:, k, 0] = c @ slope
+        for (k, l), bend in self._bends():
+            h[:, k, l] = h[:, l, k] = self._a * (c @ bend)
         return h
+
+    def _bends(self) -> list[tuple[tuple[int, int], Array]]:
+        """Second derivatives in (b, r1, r2) of φ/a, by their places in the Hessian."""
+        m, r1, r2 = self._monomial, self._stretch, self._r2
+        g0, g1, g2, g3, g4 = (self._g_of(k) for k in range(5))
+        u, m0 = self._f.std[:, None] ** 2, m(0, 0)
+        return [
+            ((1, 1), m0 * g2),
+            ((1, 2), m(1, 0) * g1 + m0 * r1 * g3),
+            ((1, 3), m(0, 1) * g1 + m0 * r2 * g3),
+            ((2, 2), m(2, 0) * g0 + (2 * m(1, 0) * r1 + m0 * u) * g2 + m0 * r1**2 * g4),
+            ((3, 3), m(0, 2) * g0 + (2 * m(0, 1) * r2 + m0) * g2 + m0 * r2**2 * g4),
+            ((2, 3), m(1, 1) * g0 + (m(1, 0) * r2 + m(0, 1) * r1) * g2 + m0 * r1 * r2 * g4),
+        ]
 
 
 class ReducedReluRisk(Risk):
@@ -207,11 +225,14 @@ def _series(classes: GaussianClasses, terms: int) -> list[Term]:
     ]
 
 
-def _power_derivative(x: Array, power: int, times: int) -> Array:
-    """d^times/dx^times of x^power."""
-    if times > power:
-        return np.zeros_like(x)
-    factor = 1.0
-    for k in range(times):
-        factor *= power - k
-    return np.asarray(factor * x ** (power - times))
+def _powers(x: Array, most: int) -> Array:
+    """x^0 … x^most, shape (most + 1, n)."""
+    result = np.ones((most + 1, len(x)))
+    for p in range(1, most + 1):
+        result[p] = result[p - 1] * x
+    return result
+
+
+def _falling(powers: Array, times: int) -> Array:
+    """p(p − 1)…(p − times + 1): the factor of a derivative of x^p, zero where none is left."""
+    return np.asarray(np.prod([powers - k for k in range(times)], axis=0, dtype=float))
