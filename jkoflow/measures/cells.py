@@ -80,7 +80,8 @@ class Cells(Measure):
                 return None
         if not all(np.array_equal(first[name], others[name]) for name in others):
             return None
-        x = frozen(np.array([a["edges"] for a in arrays]))
+        x = np.array([a["edges"] for a in arrays])
+        x.setflags(write=False)
         if not (np.isfinite(x).all() and (x[:, 1:] >= x[:, :-1]).all() and self._admits(x)):
             return None
         return [self._on(row) for row in x]

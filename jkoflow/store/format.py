@@ -117,7 +117,8 @@ class StoredRun:
         StoreError
             Naming the file and the line that is defective.
         """
-        for lines in gathered(self._verified(until)):
+        segments = Segments(self.path, self.limit)
+        for lines in gathered(self._verified(until), segments):
             yield from steps_of(lines)
 
     def __iter__(self) -> Iterator[StoredStep]:
@@ -125,13 +126,12 @@ class StoredRun:
 
     def _verified(self, until: int | None) -> Iterator[Line]:
         """Lines in order, each continuing the chain, and the end as it should be."""
-        segments = Segments(self.path, self.limit)
         link, count = self.start, 0
         reached = max((step for step, _ in checkpoints(self.path)), default=None)
         for where, raw, end in self._lines():
             if count == until:
                 return
-            line = line_of(raw, where, link, count + 1, end, segments)
+            line = line_of(raw, where, link, count + 1, end)
             link, count = line.data["link"], count + 1
             yield line
         if until is None:

@@ -24,7 +24,10 @@ LINE_LIMIT = 2**20
 
 
 BLOCK = 2**20
-"""From this size on, in bytes of lines and arrays, steps are not gathered any further."""
+"""From this size on, in bytes of parsed lines and arrays, steps are not gathered any further."""
+
+PARSED = 8
+"""How many times a line's bytes it takes when it is parsed, about."""
 
 
 @dataclass(slots=True)  # not frozen, which would take longer to make than the rest of a step
@@ -78,24 +81,24 @@ def whole_lines(file: Path, torn: bool) -> Iterator[tuple[str, bytes, int]]:
 
 
 class Line(NamedTuple):
-    """A line whose checksum, link and arrays are as they should be; what they mean is not known."""
+    """A line whose checksum and link are as they should be; what it means is not known."""
 
     data: Mapping[str, Any]
+    segment: Any
+    stats: Any
     where: str
     end: int
-    arrays: dict[str, NDArray[Any]]
-    stats: Any
     size: int
 
-    @property
-    def segment(self) -> Any:
-        """The file of its arrays."""
-        return self.data["segment"]
+
+class Filled(NamedTuple):
+    """A line with its arrays, which have the digests that it says."""
+
+    line: Line
+    arrays: dict[str, NDArray[Any]]
 
 
-def line_of(
-    line: bytes, where: str, link: str, index: int, end: int, segments: Segments
-) -> Line:
+def line_of(line: bytes, where: str, link: str, index: int, end: int) -> Line:
     """Step ``index`` as its line has it, if it continues the hash chain from ``link``."""
     data = unseal(line, where)
     try:
@@ -103,71 +106,86 @@ def line_of(
             raise Impossible(f"{where} holds step {data['step']!r:.40} instead of {index}")
         if chained(link, compact({k: data[k] for k in CORE})) != data["link"]:
             raise Altered(f"{where}: the hash chain breaks here, a step was changed or replaced")
-        arrays = segments.arrays(data, where)
         plain = b"$" not in line and b"\\" not in line  # nothing that `decode` would change
         stats = data["stats"] if plain else decode(data["stats"])
-        size = len(line) + sum([array.nbytes for array in arrays.values()])
-        return Line(data, where, end, arrays, stats, size)
+        return Line(data, data["segment"], stats, where, end, len(line))
     except DEFECTS as error:
         raise Impossible(f"{where} lacks or garbles {error}") from error
 
 
-def gathered(lines: Iterator[Line]) -> Iterator[list[Line]]:
-    """Consecutive lines of one segment, few enough to be at hand together; an error comes last."""
-    block: list[Line] = []
-    size = 0
-    trouble: StoreError | None = None
-    while trouble is None:
+def gathered(lines: Iterator[Line], segments: Segments) -> Iterator[list[Filled]]:
+    """Consecutive lines of one segment, with their arrays; an error comes after what is before it.
+
+    The list is emptied when the next is asked for, so that no two segments are in memory.
+    """
+    block: list[Filled] = []
+    size, trouble = 0, None
+    while True:
         try:
             line = next(lines, None)
+            if line is None:
+                break
+            if block and (size > BLOCK or line.segment not in (None, segments.name)):
+                yield block
+                block.clear()
+                size = 0
+            arrays = filled(line, segments)
         except StoreError as error:
-            line, trouble = None, error
-        if block and (line is None or size > BLOCK or line.segment != block[0].segment):
-            yield block
-            block, size = [], 0
-        if line is None:
+            trouble = error
             break
-        block.append(line)
-        size += line.size
+        block.append(Filled(line, arrays))
+        size += PARSED * line.size + sum([array.nbytes for array in arrays.values()])
+    if block:
+        yield block
     if trouble is not None:
         raise trouble
 
 
-def steps_of(lines: Sequence[Line]) -> Iterator[StoredStep]:
-    """What the lines mean; measures that are alike are made together."""
-    for group in alike(lines):
-        measures: Sequence[Measure | None] = together(group) or [None] * len(group)
-        for line, measure in zip(group, measures, strict=True):
-            yield step_of(line, measure)
-
-
-def alike(lines: Sequence[Line]) -> Iterator[list[Line]]:
-    """Consecutive lines of one kind."""
-    for _, group in groupby(lines, key=lambda line: str(line.data["kind"])):
-        yield list(group)
-
-
-def together(lines: Sequence[Line]) -> Sequence[Measure] | None:
-    """The measures of lines of one kind, or None where each is to be made by itself."""
-    kind = lines[0].data["kind"]
-    if kind is None or len(lines) == 1:
-        return None
+def filled(line: Line, segments: Segments) -> dict[str, NDArray[Any]]:
+    """The arrays of a line."""
     try:
-        return measures_of(kind, [part(line.arrays, "measure") for line in lines], lines[0].where)
-    except (Impossible, *DEFECTS):
-        return None
-
-
-def step_of(line: Line, measure: Measure | None) -> StoredStep:
-    """The step of a line, and its measure if that is known already."""
-    try:
-        return _stored_step(line, measure)
+        return segments.arrays(line.data, line.where)
     except DEFECTS as error:
         raise Impossible(f"{line.where} lacks or garbles {error}") from error
 
 
-def _stored_step(line: Line, measure: Measure | None) -> StoredStep:
-    data, where, arrays = line.data, line.where, line.arrays
+def steps_of(lines: Sequence[Filled]) -> Iterator[StoredStep]:
+    """What the lines mean; measures that are alike are made together."""
+    for kind, same in groupby(lines, key=_kind):
+        group = list(same)
+        measures: Sequence[Measure | None] = together(kind, group) or [None] * len(group)
+        for filled, measure in zip(group, measures, strict=True):
+            yield step_of(filled, measure)
+
+
+def _kind(filled: Filled) -> str | None:
+    kind = filled.line.data["kind"]
+    return None if kind is None else str(kind)
+
+
+def together(kind: str | None, lines: Sequence[Filled]) -> Sequence[Measure] | None:
+    """The measures of lines of one kind, or None where each is to be made by itself."""
+    if kind is None or len(lines) == 1:
+        return None
+    try:
+        arrays = [part(filled.arrays, "measure") for filled in lines]
+        return measures_of(kind, arrays, lines[0].line.where)
+    except (Impossible, *DEFECTS):
+        return None
+
+
+def step_of(filled: Filled, measure: Measure | None) -> StoredStep:
+    """The step of a line, and its measure if that is known already."""
+    try:
+        return _stored_step(*filled, measure)
+    except DEFECTS as error:
+        raise Impossible(f"{filled.line.where} lacks or garbles {error}") from error
+
+
+def _stored_step(
+    line: Line, arrays: Mapping[str, NDArray[Any]], measure: Measure | None
+) -> StoredStep:
+    data, where = line.data, line.where
     kind, witness = data["kind"], data["witness"]
     if measure is None and kind is not None:
         measure = measure_of(kind, part(arrays, "measure"), where)
@@ -186,7 +204,7 @@ def _stored_step(line: Line, measure: Measure | None) -> StoredStep:
         line.stats,
         data["link"],
         line.end,
-        data["segment"],
+        line.segment,
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +22,9 @@ Place = tuple[int, tuple[int, ...]]
 
 AXES = 8
 """More axes than any stored array has."""
+
+SMALL = 2**15
+"""Up to this size, in bytes, it is quicker to copy than to hash in two calls."""
 
 
 class _Latest(NamedTuple):
@@ -107,8 +109,7 @@ class Segments:
 
     def __init__(self, folder: Path, limit: int) -> None:
         self._folder, self._limit = folder, limit
-        self._members: dict[str, NDArray[Any]] = {}
-        self._given: dict[str, _Given] = {}
+        self._members: dict[str, _Member] = {}
         self.name = ""
 
     def arrays(self, line: Mapping[str, Any], where: str) -> dict[str, NDArray[Any]]:
@@ -116,63 +117,79 @@ class Segments:
         digests, places = line["arrays"], line["places"]
         if digests.keys() != places.keys():
             raise Impossible(f"{where}: arrays and places do not name the same")
-        if not digests and line["segment"] is not None:
-            raise Impossible(f"{where}: names a segment but no arrays")
-        if digests:
+        if not digests:
+            if line["segment"] is not None:
+                raise Impossible(f"{where}: names a segment but no arrays")
+            return {}
+        if line["segment"] != self.name:
             self._open(line["segment"], where)
-        return {name: self._array(name, places[name], digests[name], where) for name in digests}
+        found = {}
+        for name, said in digests.items():
+            member, place = self._members.get(name), places[name]
+            if member is None or said != member.digest or place != member.place:
+                member = self._found(name, place, said, where)
+            found[name] = member.given
+        return found
 
     def _open(self, name: Any, where: str) -> None:
         if not isinstance(name, str) or not SEGMENT.fullmatch(name):
             raise Impossible(f"{where}: {name!r:.80} is no name of a segment")
-        if name != self.name:
-            self.name = name
-            self._read()
+        self._read(name)
 
-    def _read(self) -> None:
-        self._members, self._given = {}, {}
-        self._members = read_archive(self._folder / self.name, self._limit)
+    def _read(self, name: str) -> None:
+        self._members, self.name = {}, ""
+        arrays = read_archive(self._folder / name, self._limit)
+        self._members = {k: _Member(a) for k, a in arrays.items() if a.ndim == 1}
+        self.name = name
 
-    def _array(self, name: str, place: Any, digest: Any, where: str) -> NDArray[Any]:
+    def _found(self, name: str, place: Any, digest: Any, where: str) -> _Member:
+        """The member, where the array of this place has been found to have this digest."""
         start, shape = _place(place, where, name)
         stop = start + math.prod(shape)
         if not self._holds(name, stop):  # a run that is going on has written more by now
-            self._read()
+            self._read(self.name)
         if not self._holds(name, stop):
             raise StoreError(f"{where}: {self.name} does not hold all of {name}")
-        given = self._given.get(name)
-        if given is not None and given[:3] == (start, shape, digest):
-            return given.array
-        array = self._members[name][start:stop].reshape(shape)
-        if _digest_of(array) != digest:
+        member = self._members[name]
+        if member.hash(start, stop, shape) != digest:
             raise Altered(f"{where}: {name} in {self.name} does not have the digest of the line")
-        if given is not None and given.digest == digest:
-            array = given.array
-        self._given[name] = _Given(start, shape, digest, array)
-        return array
+        if digest != member.digest:
+            member.given = member.flat[start:stop].reshape(shape)
+        member.place, member.digest = place, digest
+        return member
 
     def _holds(self, name: str, stop: int) -> bool:
-        flat = self._members.get(name)
-        return flat is not None and flat.ndim == 1 and stop <= len(flat)
+        member = self._members.get(name)
+        return member is not None and stop <= len(member.flat)
 
 
-class _Given(NamedTuple):
-    """The array last given under a name, and where it lies in the segment."""
+class _Member:
+    """A flat array of a segment, and what was last taken out of it: place, digest, array."""
 
-    start: int
-    shape: tuple[int, ...]
-    digest: str
-    array: NDArray[Any]
+    __slots__ = ("bytes", "digest", "flat", "given", "place", "prefix", "shape")
+
+    def __init__(self, flat: NDArray[Any]) -> None:
+        self.flat, self.bytes = flat, flat.view(np.uint8).data
+        self.place: Any = None
+        self.digest: str | None = None
+        self.given = flat
+        self.shape: tuple[int, ...] | None = None
+        self.prefix = b""
+
+    def hash(self, start: int, stop: int, shape: tuple[int, ...]) -> str:
+        """`array_digest` of a part."""
+        size = self.flat.itemsize
+        if shape != self.shape:
+            self.shape = shape
+            self.prefix = _before_bytes(self.flat.dtype, shape, size * (stop - start))
+        content = self.bytes[size * start : size * stop]
+        if len(content) < SMALL:
+            return hashlib.sha256(self.prefix + content).hexdigest()
+        h = hashlib.sha256(self.prefix)
+        h.update(content)
+        return h.hexdigest()
 
 
-def _digest_of(array: NDArray[Any]) -> str:
-    """`array_digest` of a contiguous array, whose bytes are not copied for it."""
-    h = hashlib.sha256(_before_bytes(array.dtype, array.shape, array.nbytes))
-    h.update(array.reshape(-1).view(np.uint8).data)
-    return h.hexdigest()
-
-
-@lru_cache(maxsize=256)
 def _before_bytes(dtype: np.dtype[Any], shape: tuple[int, ...], size: int) -> bytes:
     """What is hashed before the array's bytes: its type, its shape, and how many they are."""
     said = (str(dtype).encode(), str(shape).encode())
@@ -181,10 +198,16 @@ def _before_bytes(dtype: np.dtype[Any], shape: tuple[int, ...], size: int) -> by
 
 def _place(place: Any, where: str, name: str) -> Place:
     """[offset, [shape]] as a line gives it."""
-    what = f"{where}: place of {name}"
     if not (isinstance(place, list) and len(place) == 2 and isinstance(place[1], list)):
-        raise Impossible(f"{what} must be [offset, [lengths]], but is {place!r:.80}")
+        raise Impossible(
+            f"{where}: place of {name} must be [offset, [lengths]], but is {place!r:.80}"
+        )
     start, shape = place
     if len(shape) > AXES:
-        raise Impossible(f"{what} has {len(shape)} axes, the limit is {AXES}")
-    return whole(start, what), tuple([whole(n, what) for n in shape])
+        raise Impossible(
+            f"{where}: place of {name} has {len(shape)} axes, the limit is {AXES}"
+        )
+    for n in (start, *shape):
+        if type(n) is not int or not 0 <= n < 2**62:
+            whole(n, f"{where}: place of {name}")
+    return start, tuple(shape)
