@@ -199,10 +199,13 @@ class Report:
     def text(self) -> str:
         """The report for a terminal, verdict first."""
         lines = [f"{self.verdict}: {self.subject}"]
-        for f in self.findings or ():
+        numbers = ["" if math.isnan(f.measured) else f"{f.measured:.3g} (bound {f.bound:.3g})"
+                   for f in self.findings]  # fmt: skip
+        wide = [max([20, *map(len, column)]) for column in (self.claims, numbers)]
+        for f, said in zip(self.findings, numbers, strict=True):
             tail = "  ".join(part for part in (f.where, f.reason) if part)
-            numbers = "" if math.isnan(f.measured) else f"{f.measured:.3g} (bound {f.bound:.3g})"
-            lines.append(f"  {f.verdict!s:9}  {f.claim:24} {numbers:30} {tail}".rstrip())
+            row = f"  {f.verdict!s:9}  {f.claim:{wide[0]}}  {said:{wide[1]}}  {tail}"
+            lines.append(row.rstrip())
         lines += [f"  assuming: {a}" for a in self.assumptions]
         return "\n".join(lines) + "\n" + ("" if self.findings else "  there is no evidence\n")
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import __version__
 from ..status import StoreError
+from .budget import CAPTION, plot_budget, step_budget
 from .html import Image, write_page
 from .plots import plot_run
 from .style import png
@@ -65,8 +66,17 @@ def _contents(directory: Any, problem: Any, report: Any) -> dict[str, Any]:
             raise
         return {"facts": {"not shown": str(error)}}
     bound = problem.functional.lower_bound() if problem is not None else None
-    figure = Image(png(plot_run(run, lower_bound=bound)), _CAPTION)
-    return {"figures": [figure], "facts": run_facts(run)}
+    figures = [Image(png(plot_run(run, lower_bound=bound)), _CAPTION)]
+    if problem is not None:
+        budget = step_budget(problem, run)
+        if len(budget.times):
+            caption = CAPTION + _which(len(budget.times), len(run))
+            figures.append(Image(png(plot_budget(budget)), caption))
+    return {"figures": figures, "facts": run_facts(run)}
+
+
+def _which(shown: int, steps: int) -> str:
+    return "" if shown == steps else f" Shown are {shown} of the {steps} steps."
 
 
 def run_facts(run: Any) -> dict[str, Any]:
