@@ -17,7 +17,6 @@ from ..status import InvalidFunctional, NotDefined
 from .populations import GaussianClasses
 from .reduced import sphere_moments
 
-
 _DENSITY = 1.0 / sqrt(2.0 * pi)  # ϕ(0)
 
 
@@ -121,8 +120,8 @@ class ReluFeaturesAt(FeaturesAt):
         h = np.zeros((len(self._a), 4, 4))
         for k, slope in enumerate(self._slopes(), start=1):
             h[:, 0, k] = h[:, k, 0] = c @ slope
-        for (k, l), bend in self._bends():
-            h[:, k, l] = h[:, l, k] = self._a * (c @ bend)
+        for (i, j), bend in self._bends():
+            h[:, i, j] = h[:, j, i] = self._a * (c @ bend)
         return h
 
     def _bends(self) -> list[tuple[tuple[int, int], Array]]:
