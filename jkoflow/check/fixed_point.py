@@ -128,7 +128,7 @@ def check_fixed_point(
         raise InvalidProblem(f"nodes must be a whole number, at least 8, not {nodes!r:.50}")
     if not isinstance(mu, Measure) and (not callable(mu) or domain is None):
         raise InvalidProblem("give a measure, or a log density with a domain=(lower, upper)")
-    if not (callable(F) or isinstance(F, Functional)):
+    if isinstance(F, type) or not (callable(F) or isinstance(F, Functional)):
         raise InvalidProblem(f"F must be a functional or a function G, not {type(F).__name__}: "
                              "wrap a Python function with @jkoflow.functional")  # fmt: skip
     box = domain_of(domain, mu)

@@ -471,8 +471,9 @@ def test_arguments_that_make_no_sense_are_refused():
         check_fixed_point(F, density)
     with pytest.raises(InvalidProblem, match="measure"):
         check_fixed_point(F, np.zeros(3))
-    with pytest.raises(InvalidProblem, match="functional"):
-        check_fixed_point(3.0, mu)
+    for junk in (3.0, None, "F", np.ones(3), jf.Entropy):
+        with pytest.raises(InvalidProblem, match=r"functional.*@jkoflow\.functional"):
+            check_fixed_point(junk, mu)
     four = check_fixed_point(F, density, domain=(-np.ones(4), np.ones(4)))
     assert four.verdict is U and "Radial" in four["equation"].reason
 
