@@ -20,17 +20,10 @@ STEPS = 200
 _PAIRS = 10**8  # of points, over all steps that are looked at
 CAPTION = (
     "Left: the energy that each step loses, which must not be below what it costs, W2²/(2τ). "
-<<<<<<< HEAD
     "Middle: shares of the loss. The halves of the energy identity are W2²/(2τ) + (τ/2)|∂F|², with "
     "the slope after and before the step; where F is convex 1 lies between them (with ±(λ/2)W2² "
     "where F claims a λ). Right: the certified bound of how far a step's objective is above its "
     "minimum, and what the judge allows."
-=======
-    "Middle: shares of the loss. The dashed curves are the halves of the energy identity, W2²/(2τ) + "
-    "(τ/2)|∂F|² with the slope after and before the step; where F is convex 1 lies between them "
-    "(with ±(λ/2)W2² where F claims a λ). Right: the certified bound of how far a step's objective "
-    "is above its minimum, and what the judge allows."
->>>>>>> 9b24a14ef56eb9e3f880e0f085bc188bc921ba15
 )
 
 
