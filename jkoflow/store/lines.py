@@ -129,12 +129,11 @@ def gathered(lines: Iterator[Line], segments: Segments) -> Iterator[list[Filled]
                 yield block
                 block.clear()
                 size = 0
-            arrays = filled(line, segments)
+            block.append(Filled(line, filled(line, segments)))
         except StoreError as error:
             trouble = error
             break
-        block.append(Filled(line, arrays))
-        size += PARSED * line.size + sum([array.nbytes for array in arrays.values()])
+        size += PARSED * line.size + sum([a.nbytes for a in block[-1].arrays.values()])
     if block:
         yield block
     if trouble is not None:
