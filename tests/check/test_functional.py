@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import jkoflow as jf
-from jkoflow.check import Finding, Verdict, check_functional, functional
+from jkoflow.check import Finding, Verdict, check_functional, functional, policy
 from jkoflow.check.evaluate import evaluate
 from jkoflow.check.functional import Around, breadth, order_of
 from jkoflow.functionals.base import Smooth
@@ -264,6 +264,14 @@ def test_steps_that_rounding_hides_are_left_out() -> None:
         found = order_of("gradient", Curve(value, 1.0, 1e-4), 2.0, 8e-9)
         assert found.verdict is expected, found
         assert ("rounding" in found.reason) == (expected is Verdict.UNDECIDED)
+
+
+@pytest.mark.parametrize(("noise", "agreed"), [(2.4e-11, True), (6e-11, False)])
+def test_two_steps_in_a_row_have_to_agree(noise: float, agreed: bool) -> None:
+    """Errors Ct + noise/t at t = ½4⁻ᵏ: below 10⁻⁶ at k = 5 and 6 only, or at k = 6 only."""
+    curve = Curve(lambda t: 2.0 + t + 6e-3 * t * t, 1.0, 1.0)
+    found = order_of("gradient", curve, 2.0, 8.0 * noise)
+    assert (found.bound == policy.DERIVATIVE) is agreed, found
 
 
 def test_entropy_on_a_mesh_is_convex_along_gradients_only() -> None:
