@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
@@ -14,6 +15,17 @@ from ..functionals.risk import Risk
 from ..measures.base import Array
 from ..status import Status
 from .axis import Axis
+
+
+class Quadrature(Protocol):
+    """What the dual needs of an axis or a box: points (k,) or (k, D), and sums over them."""
+
+    @property
+    def points(self) -> Array: ...
+
+    def log_integral(self, log_f: Array) -> float: ...
+
+    def masses(self, log_density: Array) -> Array: ...
 
 
 @dataclass(frozen=True)
@@ -28,13 +40,13 @@ class Found:
 
 
 class Dual:
-    """D(e) and its derivatives on one axis; see `solve_gibbs`."""
+    """D(e) and its derivatives by one quadrature; see `solve_gibbs`."""
 
     def __init__(
-        self, linear: Smooth, risks: list[tuple[float, Risk]], beta: float, axis: Axis
+        self, linear: Smooth, risks: list[tuple[float, Risk]], beta: float, axis: Quadrature
     ) -> None:
         self.beta, self.axis = beta, axis
-        x = axis.points[:, None]
+        x = axis.points.reshape(len(axis.points), -1)  # (k, D), of an axis too
         nothing = np.zeros(0)
         self.potential = linear.first_variation_at_points(x[:0], nothing, x)
         self.features = np.concatenate(
@@ -88,8 +100,9 @@ def maximise_dual(
     e, iterations = np.zeros_like(targets), 0
     axis = make_axis(_exponent(linear, risks, beta, e))
     for _ in range(20):
-        dual = Dual(linear, risks, beta, axis)
-        e, gap, used, status = _ascend(dual, e, tolerance, max_iterations)
+        current = axis
+        dual = Dual(linear, risks, beta, current)
+        e, gap, used, status = ascend(dual, e, tolerance, max_iterations)
         iterations += used
         fitted = make_axis(_exponent(linear, risks, beta, e))
         if axis.covers(fitted):
@@ -98,7 +111,7 @@ def maximise_dual(
             axis = fitted  # only now shrink: an axis that cuts mass off gives a wrong e
         else:
             axis = axis.hull(fitted)
-    return Found(dual.axis, dual.log_density(e)[0], gap, iterations, status)
+    return Found(current, dual.log_density(e)[0], gap, iterations, status)
 
 
 def _exponent(
@@ -119,9 +132,10 @@ def _exponent(
     return log_f
 
 
-def _ascend(
+def ascend(
     dual: Dual, e: Array, tolerance: float, max_iterations: int
 ) -> tuple[Array, float, int, Status]:
+    """Damped Newton from e: the e found, its gap, the iterations used, and how it ended."""
     value, gap = dual.value(e), 0.0
     for k in range(max_iterations):
         step, gap = dual.newton(e) if len(e) else (e, 0.0)
