@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from ..arguments import is_finite, is_whole
 from ..functionals.base import Functional
 from ..functionals.risk import Risk
-from ..measures.base import Array, finite_array
+from ..measures.base import Array, Measure, a_measure, finite_array
 from ..measures.particles import Particles
 from ..status import InvalidProblem, NotDefined, Status
 from .atoms import join, slide
@@ -121,6 +121,31 @@ def minimise_risk(
     return ConvexMinimum(Particles(points, w), value, gap, low.proved, rounds, status)
 
 
+def risk_gap(
+    F: Functional, mu: Measure, domain: Sequence[Any], *, tolerance: float = 1e-9
+) -> tuple[float, bool]:
+    """How far any measure's risk is above the infimum on a box, at most; and whether it is proved.
+
+    The bound of `minimise_risk`, at a measure that somebody else found. Its part that comes from
+    looking for the lowest Ψ_c is at most ``tolerance`` relative to F(ρ), where that was reached.
+
+    Examples
+    --------
+    >>> R = Risk(lambda r: np.stack([r[:, 0], r[:, 0] ** 2]), [0.5, 0.5], weights=[1.0, 1.0])
+    >>> gap, proved = risk_gap(R, Particles([0.5]), (0.0, 1.0))     # the value is 1/16
+    >>> round(gap, 9), proved
+    (0.0625, False)
+    """
+    programme, box = Programme(F), as_box(domain)
+    x, w = a_measure(mu).points, mu.weights
+    if x.shape[1] != len(box[0]):
+        raise InvalidProblem(f"the measure's points lie in R^{x.shape[1]}, the domain does not")
+    value = _gap(programme, x, w, 0.0)[0]
+    near = np.clip(x[np.argsort(w)[-4:]], *box)
+    low = _lowest(programme, x, w, box, tolerance * value, near)
+    return _gap(programme, x, w, low.bound)[1], low.proved
+
+
 class Programme:
     """min |C p|² over probability vectors p, with a column c(θ) = √w (y − φ(θ)) for each point."""
 
@@ -194,13 +219,18 @@ def _gap(programme: Programme, points: Array, w: Array, bound: float) -> tuple[f
 
 
 def _lowest(
-    programme: Programme, points: Array, w: Array, box: tuple[Array, Array], goal: float
+    programme: Programme,
+    points: Array,
+    w: Array,
+    box: tuple[Array, Array],
+    goal: float,
+    near: Array | None = None,
 ) -> Lowest:
     """A lower bound of Ψ_c on the box, and points where it is low."""
     r = programme.columns(points) @ w
     return lowest_on_box(
         lambda x: r @ programme.columns(x), lambda x: programme.vjp(x, r), programme.bend(r),
-        box, points, 0.2 * goal,
+        box, points if near is None else near, 0.2 * goal,
     )  # fmt: skip
 
 

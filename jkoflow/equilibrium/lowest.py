@@ -69,7 +69,9 @@ def lowest_on_box(
     points = points[np.argsort(heights)]
     if bend is None:
         return Lowest(best, points, False)
-    bound = _branch_and_bound(f, gradient, bend, centres, values, half, best, tolerance)
+    bound, lowest = _branch_and_bound(f, gradient, bend, centres, values, half, best, tolerance)
+    if lowest is not None:  # a valley that the first grid did not see
+        points = np.concatenate([_descend(f, gradient, lowest[None, :], box)[0], points])
     return Lowest(bound, points, True)
 
 
@@ -82,19 +84,23 @@ def _branch_and_bound(
     half: Array,
     best: float,
     tolerance: float,
-) -> float:
-    """A number below f on all the boxes, at most ``tolerance`` below ``best`` if it can be."""
-    spent = len(values)
+) -> tuple[float, Array | None]:
+    """A number below f on all the boxes, at most ``tolerance`` below its least value if it can be.
+
+    And the lowest centre, if f is below ``best`` there.
+    """
+    spent, lowest = len(values), None
     while True:
         drop = np.abs(gradient(centres)) * half
         bounds = values - drop.sum(axis=1) - 0.5 * bend * (half**2).sum(axis=1)
-        best = min(best, float(values.min()))
+        if values.min() < best:
+            best, lowest = float(values.min()), centres[np.argmin(values)]
         alive = bounds < best - tolerance
         if not alive.any():
-            return best - tolerance
+            return best - tolerance, lowest
         spent += 2 * int(alive.sum())
         if spent > _BUDGET:
-            return float(bounds.min())
+            return float(bounds.min()), lowest
         centres, half = _halved(centres[alive], half[alive])
         values = f(centres)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import jkoflow as jf
-from jkoflow.equilibrium.convex_programme import minimise_risk
+from jkoflow.equilibrium.convex_programme import minimise_risk, risk_gap
 from jkoflow.equilibrium.few_particles import (
     best_atom,
     lemma_constant,
@@ -95,6 +95,23 @@ def test_the_gap_bounds_the_distance_to_the_minimum_when_it_is_not_small():
         coarse = minimise_risk(R, (0.0, 20.0), candidates=points, max_rounds=1, tolerance=1e-14)
         assert coarse.status is Status.MAX_ITERATIONS
         assert coarse.value - coarse.gap <= best + 1e-12 <= coarse.value + 2e-12
+
+
+def test_the_gap_of_any_measure_is_at_least_its_distance_from_the_infimum():
+    R = radial_risk(GaussianClasses.std(40, 0.8), truncated_relu)
+    best = minimise_risk(R, (0.0, 20.0))
+    for mu in (jf.Radial.normal(0.3, 40, 200), jf.Particles([[1.0], [3.0]]), best.measure):
+        gap, proved = risk_gap(R, mu, (0.0, 20.0))
+        assert proved and gap >= R.value(mu) - best.value - 1e-12
+    assert gap < 1e-7
+
+
+def test_a_narrow_valley_in_a_wide_domain_is_not_overlooked():
+    # an atom at 0 belongs to the solution, next to which Ψ rises within .3 of 400
+    R = radial_risk(GaussianClasses.std(320, 0.6), truncated_relu)
+    found = minimise_risk(R, (0.0, 400.0))
+    assert found.status is Status.CONVERGED and found.gap < 1e-7
+    assert found.measure.points.min() < 0.05
 
 
 def test_a_box_in_the_plane():
