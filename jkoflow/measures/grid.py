@@ -103,10 +103,10 @@ class Grid(Measure):
         spacing = (high - low) / sizes
         if (spacing <= 0).any():
             raise InvalidMeasure(f"upper must exceed lower on every axis: {lower!r}, {upper!r}")
-        centres, rho = _centres(low, spacing, sizes), np.zeros(sizes)
+        middle, rho = centres(low, spacing, sizes), np.zeros(sizes)
         nodes, weights = np.polynomial.legendre.leggauss(int(rule))
         for chosen in itertools.product(range(int(rule)), repeat=len(sizes)):
-            values = _values(f, centres + 0.5 * spacing * nodes[list(chosen)])
+            values = _values(f, middle + 0.5 * spacing * nodes[list(chosen)])
             rho += np.prod(0.5 * weights[list(chosen)]) * values.reshape(sizes)
         if (rho < 0).any() or not rho.any():
             raise InvalidMeasure("f must be nonnegative and not zero everywhere on the box")
@@ -152,7 +152,7 @@ class Grid(Measure):
 
     @cached_property
     def points(self) -> Array:  # type: ignore[override]
-        return frozen(_centres(self._lower, self.spacing, self.shape))
+        return frozen(centres(self._lower, self.spacing, self.shape))
 
     @cached_property
     def weights(self) -> Array:  # type: ignore[override]
@@ -223,7 +223,7 @@ def _corner(value: ArrayLike, name: str, dim: int) -> Array:
     return corner
 
 
-def _centres(lower: Array, spacing: Array, shape: tuple[int, ...]) -> Array:
+def centres(lower: Array, spacing: Array, shape: tuple[int, ...]) -> Array:
     """Centres of all cells, (N, d), the last axis running fastest."""
     axes = [a + h * (np.arange(n) + 0.5) for a, h, n in zip(lower, spacing, shape, strict=True)]
     return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(shape))

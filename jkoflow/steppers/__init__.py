@@ -12,6 +12,7 @@ _ORIGIN = {
     "ParticleProximal": "particle",
     "BuresProximal": "bures",
     "ConvexProgram": "convex",
+    "BackAndForth": "back_and_forth",
     "Exact": "exact",
     "ConvexExpression": "convex_expression",
 }

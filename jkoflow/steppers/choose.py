@@ -12,6 +12,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "radial": ("quantile", "QuantileNewton"),
     "particles": ("particle", "ParticleProximal"),
     "gaussian": ("bures", "BuresProximal"),
+    "grid": ("back_and_forth", "BackAndForth"),
 }
 """Kind of measure → (module, class). docs/choosing-a-stepper.md shows the same table."""
 

@@ -1,0 +1,100 @@
+"""The dual of a JKO step on a grid, as a concave function of a spline potential.
+
+With a linear part V, an internal energy with conjugate u*, and the cells' masses μ_j at their
+centres y_j, a potential ψ on the old cells bounds every step's objective from below:
+
+    J(ψ) = Σ_j μ_j ψ(y_j) − ∫ u*(−ψ^c − V) dx  ≤  F(ρ) + W2²(ρ, μ)/2τ.
+
+At the maximum ρ = (u*)'(−ψ^c − V) is the step, and S = id − τ∇(−ψ^c) takes it back to μ. The
+integral is taken at ``refine`` points a cell and axis; the derivative of J is μ − S#ρ, spread by
+the spline's weights, which conserve mass.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ..measures.base import Array
+from ..measures.grid import Grid
+from ..transport.legendre import CTransform, spline_values
+from .conjugate import Conjugate, normalised
+
+
+@dataclass(frozen=True)
+class Dual:
+    """The data of a step: the old grid, τ, the conjugate, and V at the refined points."""
+
+    mu: Grid
+    tau: float
+    conjugate: Conjugate
+    potential: Array
+    refine: int
+
+    @cached_property
+    def volume(self) -> float:
+        """Volume that a refined point stands for."""
+        return self.mu.cell_volume / self.refine**self.mu.dim
+
+    @cached_property
+    def mass(self) -> Array:
+        """The old cells' masses, shaped as the grid."""
+        return self.mu.weights.reshape(self.mu.shape)
+
+    @cached_property
+    def seen(self) -> Array:
+        """The old masses as splines see them."""
+        return spline_values(self.mass)
+
+    def at(self, place: Array) -> DualPoint:
+        """The dual at spline coefficients, shifted so that the new density has mass 1."""
+        transform = CTransform(place, self.mu.spacing, self.tau, self.refine)
+        price = -transform.value - self.potential
+        shift, density = normalised(self.conjugate, price, self.volume)
+        with np.errstate(invalid="ignore"):
+            surplus = self.conjugate.surplus(price + shift, density)
+        surplus = np.where(density > 0, surplus, 0.0)
+        value = float(np.vdot(place + shift, self.seen)) - float(surplus.sum()) * self.volume
+        return DualPoint(self, place + shift, shift, value, density, transform)
+
+
+@dataclass(frozen=True)
+class DualPoint:
+    """J at one potential, with the density and the map that belong to it."""
+
+    dual: Dual
+    place: Array
+    shift: float
+    value: float
+    density: Array
+    transform: CTransform  # of the place before its shift
+
+    @cached_property
+    def gradient(self) -> Array:
+        """μ − S#ρ, as masses spread by the spline."""
+        return self.dual.seen - self.transform.transposed(self.density * self.dual.volume)
+
+    @property
+    def price(self) -> Array:
+        """−ψ^c − V, at which the density was bought."""
+        return self.shift - self.transform.value - self.dual.potential
+
+    @property
+    def transport(self) -> float:
+        """⟨ψ, μ⟩ + ⟨ψ^c, ρ⟩, which is W2²/2τ at the maximum and never more than it."""
+        backward = np.vdot(self.density, self.transform.value - self.shift) * self.dual.volume
+        return float(np.vdot(self.place, self.dual.seen) + backward)
+
+    @property
+    def residual(self) -> float:
+        """L1 norm of the gradient: the mass that does not arrive where it should."""
+        return float(np.abs(self.gradient).sum())
+
+    def cell_averages(self) -> Array:
+        """The new density on the grid's own cells."""
+        k = self.dual.refine
+        split = [size for n in self.dual.mu.shape for size in (n, k)]
+        axes = tuple(range(1, len(split), 2))
+        return np.asarray(self.density.reshape(split).mean(axis=axes))
