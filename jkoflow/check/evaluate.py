@@ -21,8 +21,7 @@ class Evaluated:
     """F(μ) ± margin and ∇δF ± blur (in L²(ρ)); ``size`` is the norm of the gradient's parts
     before they cancel. ``exact`` is False where a Gaussian's internal energy is not that of its
     cubature, so that value and gradient agree only approximately. ``unit`` is a length that is
-    known to matter, where the measure itself may be too small to show one. ``scale`` is the sum of
-    the absolute values that the energy is made of."""
+    known to matter, where the measure itself may be too small to show one."""
 
     measure: Measure
     energy: float
@@ -32,7 +31,6 @@ class Evaluated:
     size: float
     exact: bool = True
     unit: float = 0.0
-    scale: float = 0.0
 
 
 def norm(v: Array, w: Array) -> float:
@@ -87,8 +85,8 @@ def evaluate(F: Functional, mu: Measure) -> Evaluated:
             blur = shift = np.inf
     margin = policy.ROUNDING * policy.EPS * scale + 4.0 * shift
     size = sum(norm(p, w) for p in parts)
-    exact = consistent(F, mu)
-    return Evaluated(mu, energy, margin, np.asarray(sum(parts)), 8.0 * blur, size, exact, 0, scale)
+    gradient = np.asarray(sum(parts))
+    return Evaluated(mu, energy, margin, gradient, 8.0 * blur, size, consistent(F, mu))
 
 
 def consistent(F: Functional, mu: Measure) -> bool:

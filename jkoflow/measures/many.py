@@ -36,10 +36,6 @@ class Laws:
     def __init__(self, measures: Sequence[Any]) -> None:
         self.measures, self.mu, self.w = measures, measures[0], measures[0].weights
         self.gaussian, self.cells = self.mu.kind == "gaussian", isinstance(self.mu, Cells)
-        if self.gaussian:
-            self.std = np.sqrt(np.array([mu.eigen[0] for mu in measures]))
-            self.vectors = np.array([mu.eigen[1] for mu in measures])
-            self.means = np.array([mu.mean() for mu in measures])
 
     def __len__(self) -> int:
         return len(self.measures)
@@ -52,9 +48,29 @@ class Laws:
         return x
 
     @cached_property
+    def means(self) -> Array:
+        """The means of Gaussians, (K, d)."""
+        return np.array([mu.mean() for mu in self.measures])
+
+    @cached_property
+    def std(self) -> Array:
+        """Roots of the eigenvalues of the covariances of Gaussians, (K, d)."""
+        return np.sqrt(np.array([mu.eigen[0] for mu in self.measures]))
+
+    @cached_property
+    def vectors(self) -> Array:
+        """The eigenvectors of the covariances of Gaussians, (K, d, d)."""
+        return np.array([mu.eigen[1] for mu in self.measures])
+
+    @cached_property
     def covariances(self) -> Array:
         """The covariance matrices of Gaussians, (K, d, d)."""
         return np.array([mu.cov() for mu in self.measures])
+
+    @property
+    def in_order(self) -> bool:
+        """Whether points of the line are sorted in each of the measures; NaN never is."""
+        return bool((self.x[:, 1:] >= self.x[:, :-1]).all())
 
     @cached_property
     def roots(self) -> Array:
