@@ -23,6 +23,7 @@ class Newton:
         self.objective, self.tolerance, self.max_iterations = objective, tolerance, max_iterations
         self.iterations, self.residual, self.slope = 0, np.inf, np.nan
         self.foretold, self.before = np.inf, np.inf
+        self.force: Array | float = np.inf
 
     @property
     def stats(self) -> dict[str, Any]:
@@ -80,9 +81,13 @@ class Newton:
         moved = x - self.objective.mu.edges
         self.before = before = self.residual
         self.slope = math.sqrt(w @ (moved * moved)) / tau
-        self.residual = math.sqrt(here.gradient @ (here.gradient / w))
-        falls = self.residual < 0.05 * before < np.inf
-        self.foretold = self.residual * (self.residual / before) ** 2 if falls else np.inf
+        old, self.force = self.force, here.gradient / w
+        self.residual = math.sqrt(here.gradient @ self.force)
+        self.foretold = np.inf
+        if self.residual < 0.05 * before < np.inf:
+            # edge by edge: one of little mass may lag far behind the others
+            fall = self.force / np.maximum(np.abs(old), before)
+            self.foretold = math.sqrt(w @ (self.force * fall**2) ** 2)
 
     def _last(self, x: Array) -> bool:
         """Whether x, not evaluated, may be returned: finite, admissible and sorted."""
