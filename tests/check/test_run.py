@@ -54,11 +54,18 @@ def test_honest_runs_are_accepted(seed: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("block", range(20))
+@pytest.mark.parametrize("block", range(100))
 def test_many_honest_runs_are_never_rejected(block: int) -> None:
-    for seed in range(1000 + 50 * block, 1050 + 50 * block):
+    """10 000 of them; 1% are UNDECIDED, where a stepper gave up and said so."""
+    for seed in range(1000 + 100 * block, 1100 + 100 * block):
         report = check_run(*honest(seed))
         assert report.verdict is not Verdict.REJECTED, (seed, report.text())
+
+
+def test_an_edge_of_little_mass_is_not_forgotten() -> None:
+    """The first radius holds 6e-8 of the mass and lags behind the others in Newton's method."""
+    problem, run = honest(5949)
+    assert run.records and check_run(problem, run)["stationarity"].verdict is Verdict.ACCEPTED
 
 
 class Endless:
