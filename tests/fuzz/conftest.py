@@ -26,6 +26,9 @@ PROBLEMS = {
     "quantiles": jf.Problem(
         jf.Entropy() / 2 + jf.QuadraticPotential(0.8), jf.Quantiles.normal(0.3, 0.7, 6), 0.3, 3
     ),
+    "radial": jf.Problem(
+        jf.Entropy() / 2 + jf.QuadraticPotential(0.8), jf.Radial.normal(0.7, 4, 5), 0.3, 3
+    ),
     "gaussian": jf.Problem(
         jf.Entropy() / 2 + jf.QuadraticPotential(0.8), jf.Gaussian([1.0, 0], np.eye(2)), 0.3, 3
     ),

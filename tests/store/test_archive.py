@@ -154,3 +154,23 @@ def test_names_that_could_leave_the_folder_are_refused():
 def test_big_endian_is_written_little():
     array = storable(np.array([1.0, 2.0], dtype=">f8"), "x")
     assert array.dtype == np.dtype("<f8") and array.tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"PK\x03\x04", b"PK\x03\x05"),  # no member where the directory says
+        (b"x.npy", b"y.npy"),  # another name there
+        (np.arange(3.0).tobytes(), np.arange(1.0, 4.0).tobytes()),  # other bytes than were summed
+    ],
+)
+def test_a_member_that_is_not_what_the_directory_says_is_refused(old, new):
+    """With a seal that fits: zip's own redundancy is looked at, too."""
+    body = pack({"x": np.arange(3.0)})[:-64].replace(old, new, 1)
+    with pytest.raises(StoreError, match="cut off or damaged"):
+        unpack(body + hashlib.sha256(body).hexdigest().encode(), "here")
+
+
+def test_arrays_are_read_only_and_aligned():
+    for array in unpack(pack(ARRAYS), "here").values():
+        assert array.flags.aligned and not array.flags.writeable
