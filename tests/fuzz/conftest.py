@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import shutil
 import zipfile
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import pytest
 
 import jkoflow as jf
 from jkoflow.functionals.identity import array_digest
+from jkoflow.store.book import Flush
 from jkoflow.store.format import read_run
 from jkoflow.store.layout import CORE, chained
 from jkoflow.store.text import compact, seal, unseal
@@ -52,7 +54,8 @@ class Honest:
 def honest(request, tmp_path_factory):
     """An honest run of each kind."""
     folder = tmp_path_factory.mktemp("fuzz") / "run"
-    jf.flow(PROBLEMS[request.param], store=folder)
+    once = Flush(seconds=math.inf)  # one checkpoint and one segment, however slow the machine is
+    jf.flow(PROBLEMS[request.param], store=jf.Directory(folder, once))
     return Honest(PROBLEMS[request.param], folder)
 
 
