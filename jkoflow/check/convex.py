@@ -65,7 +65,7 @@ def against(s: Steps, lam: float, other: Reference) -> list[Finding]:
     (1/τ + λ) W2(X,ν) ≤ W2(x,ν)/τ + ‖∇δF(ν)‖ + r.
     """
     laws, new, nu, z = s.new.laws, s.new.rows, other.rows, other.measure.points
-    first = norms(s.before[0].points[None] - z, laws.w)
+    first = norms(s.before.x[:1] - z, laws.w)
     far = np.append(first, norms(laws.x - z, laws.w))
     here, there = far[:-1], far[1:]
     blind = UNIT * (s.old.extent + new.extent + nu.extent)

@@ -229,7 +229,8 @@ class Walk:
             raise Decided(undecided("evidence", "the measure before was not saved"))
         witnesses = [step.record.witness for step in block]
         rows, F = old.rows.before(new.rows), problem.functional
-        steps = steps_of(F, [before, *measures[:-1]], rows, new, taus, witnesses, start)
+        came = Laws([before, *measures[:-1]])
+        steps = steps_of(F, came, rows, new, taus, witnesses, start)
         yield from judged(steps)
         yield from self._consequences(steps)
         said = np.array([float(step.record.distance_squared) for step in block])
@@ -273,7 +274,7 @@ class Walk:
         laws = steps.new.laws
         self.dissipation.pay(steps)
         lam = modulus(steps.F, laws.mu)
-        if lam is None or steps.walls or (laws.cells and not alike(steps.before[0], laws.mu)):
+        if lam is None or steps.walls or (laws.cells and not alike(steps.before.mu, laws.mu)):
             return
         self.dissipation.add(steps, lam)
         yield slope_decay(steps, lam)

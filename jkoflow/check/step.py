@@ -76,7 +76,7 @@ def check_step(
         old, new = Laws([before]), Laws([after])
         yield membership(old, new)
         rows, here = evaluated(F, old).rows, evaluated(F, new)
-        yield from judged(steps_of(F, [before], rows, here, np.array([tau]), [witness]))
+        yield from judged(steps_of(F, old, rows, here, np.array([tau]), [witness]))
 
     return Report(f"one step of {F!r}", tuple(told(findings())))
 
@@ -138,7 +138,7 @@ class Steps:
     """
 
     F: Functional
-    before: Sequence[Any]
+    before: Laws
     old: Rows
     new: Stack
     tau: Array
@@ -182,7 +182,7 @@ class Steps:
 
 def steps_of(
     F: Functional,
-    before: Sequence[Any],
+    before: Laws,
     old: Rows,
     new: Stack,
     tau: Array,
@@ -200,13 +200,13 @@ def steps_of(
 
 
 def _on_edges(
-    before: Sequence[Any], laws: Laws, xi: Array, raw: Array, witnesses: Sequence[Witness | None]
+    before: Laws, laws: Laws, xi: Array, raw: Array, witnesses: Sequence[Witness | None]
 ) -> tuple[Array, Array, tuple[str, ...]]:
     """‖ξ‖ over what may move: tied edges stay sorted, ends on walls and at r = 0 stay inside."""
     x, w, r, held, walls = laws.x[..., 0], laws.w, raw.copy(), raw.copy(), {}
-    ends = np.array([mu.points[[0, -1], 0] for mu in before])
     # only an end that did not move can be a wall
-    fixed = np.array([_flags(witness) for witness in witnesses]) & (ends == x[:, [0, -1]])
+    stayed = before.x[:, [0, -1], 0] == x[:, [0, -1]]
+    fixed = np.array([_flags(witness) for witness in witnesses]) & stayed
     origin = (x[:, 0] == 0.0) & (laws.mu.kind == "radial")
     tied = (x[:, 1:] == x[:, :-1]).any(axis=1)
     for k in np.flatnonzero(tied | origin | fixed.any(axis=1)):
@@ -332,7 +332,7 @@ def nearby(s: Steps, k: int) -> float | None:
     """
     squared, tau = float(s.transport.squared[k]), float(s.tau[k])
     level = s.new.rows.energy[k] + s.old.margin[k] + s.new.rows.margin[k] + squared / (2.0 * tau)
-    reach = farthest(s.F, s.before[k], float(level), squared, tau)
+    reach = farthest(s.F, s.before.measures[k], float(level), squared, tau)
     if reach is None:
         return None
     return s.F.convexity_near(s.new.laws.measures[k], math.sqrt(squared) + reach)

@@ -33,28 +33,28 @@ class Transport(NamedTuple):
 def certify(after: Measure, before: Measure, witness: Witness | None) -> Transport | Finding:
     """W2²(after, before) with the finding that certifies it, or the finding that does not."""
     try:
-        return certify_all(Laws([after]), [before], [witness])
+        return certify_all(Laws([after]), Laws([before]), [witness])
     except Decided as decided:
         return decided.finding
 
 
 def certify_all(
-    after: Laws, before: Sequence[Any], witnesses: Sequence[Witness | None]
+    after: Laws, before: Laws, witnesses: Sequence[Witness | None]
 ) -> Transport:
     """For K steps that end in alike measures; raises `Decided` where a witness proves nothing."""
     if after.gaussian:
-        return _maps(after, Laws(before), witnesses)
+        return _maps(after, before, witnesses)
     if after.x.shape[2] == 1 and all(w is None or w.kind == "monotone" for w in witnesses):
-        old, a, b = Laws(before), after.w, before[0].weights
-        same = old.x.shape == after.x.shape and (np.abs(a - b) <= policy.MASS * a).all()
-        if same and after.in_order and old.in_order:
-            away = after.x - old.x
+        a, b = after.w, before.w
+        same = len(a) == len(b) and (np.abs(a - b) <= policy.MASS * a).all()
+        if same and after.in_order and before.in_order:
+            away = after.x - before.x
             squared = (away * away)[..., 0] @ a
             return Transport(squared, away, np.zeros_like(squared), at_most(CLAIM, 0.0, 0.0))
     if len(after) == 1:
-        return _coupled(after.mu, before[0], witnesses[0])
-    steps = zip(after.measures, before, witnesses, strict=True)
-    found = [certify_all(Laws([mu]), [nu], [witness]) for mu, nu, witness in steps]
+        return _coupled(after.mu, before.mu, witnesses[0])
+    steps = zip(after.measures, before.measures, witnesses, strict=True)
+    found = [certify_all(Laws([mu]), Laws([nu]), [witness]) for mu, nu, witness in steps]
     squared, away, spread = (np.concatenate([t[k] for t in found]) for k in range(3))
     least = max((t.finding for t in found), key=lambda f: f.severity)
     return Transport(squared, away, spread, least)

@@ -22,7 +22,7 @@ EXTRA = ["slope decay", "evolution variational inequality", "contraction", "ener
 def steps(F: Any, before: Any, after: Any, tau: float, witness: Any = None) -> Steps:
     """A step between any two measures."""
     old, new = (stack(F, Laws([mu]), NOISE) for mu in (before, after))
-    return steps_of(F, [before], old.rows, new, np.array([tau]), [witness])
+    return steps_of(F, old.laws, old.rows, new, np.array([tau]), [witness])
 
 
 def law(rng: np.random.Generator, kind: str) -> Any:
