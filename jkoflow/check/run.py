@@ -78,12 +78,11 @@ def _opened(run: Any) -> Any:
 def _findings(problem: Problem, run: Any, walk: Walk) -> Iterator[Finding]:
     yield identity(problem, run)
     yield from told(walk.start(float(run.initial_energy)))
-    if walk.first is not None:
-        try:
-            for block in blocks(_steps(run)):
-                yield from walk.take(block)
-        except (Altered, Impossible) as error:
-            yield rejected("record", str(error))
+    try:
+        for block in blocks(_steps(run)):
+            yield from walk.take(block)
+    except (Altered, Impossible) as error:
+        yield rejected("record", str(error))
     yield completeness(problem, run.status, walk.count)
     yield from walk.totals()
     yield from walk.attacks()
@@ -184,10 +183,9 @@ class Walk:
 
     def start(self, energy: float) -> Iterator[Finding]:
         """The run's energy at the asker's initial measure must be F's."""
-        mu = self.problem.initial
+        mu, self.energy = self.problem.initial, energy
         rows = evaluated(self.problem.functional, Laws([mu])).rows
         self.first = self.last = Reference(mu, rows)
-        self.energy = energy
         yield stored("stored energy", np.array([energy]), rows.energy, rows.margin).at("step 0")
 
     def take(self, block: list[Step]) -> Iterator[Finding]:

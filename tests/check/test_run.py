@@ -68,6 +68,23 @@ def test_an_edge_of_little_mass_is_not_forgotten() -> None:
     assert run.records and check_run(problem, run)["stationarity"].verdict is Verdict.ACCEPTED
 
 
+def test_a_functional_that_cannot_be_evaluated_here_leaves_the_steps_counted() -> None:
+    """What is missing is no fault of the run: it is UNDECIDED, and no step is said to lack."""
+
+    class Silent(jf.QuadraticPotential):
+        def value_and_gradient_at_points(self, x: Any, w: Any) -> Any:
+            raise jf.status.MissingStructure("no gradient today")
+
+        def first_variation_at_points(self, x: Any, w: Any, at: Any) -> Any:
+            raise jf.status.MissingStructure("no gradient today")
+
+    start = jf.Particles([1.0, 2.0])
+    run = jf.flow(jf.Problem(jf.QuadraticPotential(1.0), start, tau=0.1, steps=3))
+    report = check_run(jf.Problem(Silent(1.0), start, tau=0.1, steps=3), run)
+    assert report["evaluation"].verdict is Verdict.UNDECIDED
+    assert report["completeness"].verdict is Verdict.ACCEPTED
+
+
 class Endless:
     """A run that makes its steps while they are read, as a stored one does."""
 
