@@ -22,7 +22,7 @@ def law_of_density(axis: Axis, log_density: Array, n: int) -> Cells:
     position, below, above = _cumulated(axis, mass)
     keep = (below > 1e-300) & (above > 1e-300)
     position, logit = position[keep], np.log(below[keep]) - np.log(above[keep])
-    rising = np.concatenate([[True], np.diff(logit) > 0])
+    rising = np.concatenate([[True], logit[1:] > np.maximum.accumulate(logit)[:-1]])
     ppf = _Quantile(axis, position[rising], logit[rising])
     if axis.radial:
         return Radial.from_ppf(ppf, axis.dim, n, grading="tails")

@@ -158,3 +158,13 @@ def test_features_without_weight_do_no_harm():
     found = [solve_gibbs(jf.free_energy(R, 0.1, 10.0), start) for R in (both, one)]
     assert found[0].status.ok
     assert found[0].free_energy == pytest.approx(found[1].free_energy, abs=1e-11)
+
+
+def test_a_narrow_law_whose_tail_masses_round_unevenly_is_found():
+    from jkoflow.networks import GaussianClasses, radial_risk, truncated_relu
+
+    risk = radial_risk(GaussianClasses.std(10, 0.8), truncated_relu)
+    start = jf.Radial.normal(1.5 / np.sqrt(10), 10, 500)
+    star = solve_gibbs(jf.free_energy(risk, 0.05, 1e5), start)
+    assert star.gap < 1e-9
+    assert (np.diff(star.measure.edges) >= 0).all()
