@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import ClassVar
 
@@ -107,6 +107,55 @@ class Mesh(Measure):
         """Volumes of the simplices, shape (k,)."""
         return frozen(signed_volumes(self._nodes[self._simplices]))
 
+    def quality(self) -> Array:
+        """Of each simplex: its volume over that of the regular simplex with the same mean squared
+        edge, so 1 if regular and 0 if flat; shape (k,)."""
+        return simplex_quality(self._nodes[self._simplices])
+
+    def nodal_mean(self, of_simplices: ArrayLike) -> Array:
+        """Values of simplices (k,) at the nodes (n,): means weighted by mass."""
+        f = finite_array(of_simplices, "values of the simplices", shape=self._mass.shape)
+        share = np.repeat(self._mass * f / (self.dim + 1), self.dim + 1)
+        total = np.bincount(self._simplices.ravel(), weights=share, minlength=len(self._nodes))
+        return np.asarray(total / self.weights)
+
+    @classmethod
+    def disc(
+        cls, radius: float, rings: int, density: Callable[[Array], ArrayLike] | None = None
+    ) -> Mesh:
+        """A disc about the origin in the plane, in rings of 6, 12, 18, … nodes.
+
+        ``density``, a function of points (m, 2) → (m,), sets the simplices' masses (uniform if
+        not given), by a quadrature rule of order 2; it may be unnormalised.
+
+        Examples
+        --------
+        >>> Mesh.disc(2.0, 3)
+        Mesh(37 nodes, 54 simplices in R^2)
+        """
+        from .mesh_shapes import disc
+
+        return disc(radius, rings, density)
+
+    @classmethod
+    def box(
+        cls,
+        lower: ArrayLike,
+        upper: ArrayLike,
+        shape: tuple[int, ...],
+        density: Callable[[Array], ArrayLike] | None = None,
+    ) -> Mesh:
+        """A box in R^2 or R^3, each of whose cells is cut into d! simplices.
+
+        Examples
+        --------
+        >>> Mesh.box([0, 0, 0], [1, 1, 2], (2, 2, 3))
+        Mesh(36 nodes, 72 simplices in R^3)
+        """
+        from .mesh_shapes import box
+
+        return box(lower, upper, shape, density)
+
     def log_volume_gradients(self) -> Array:
         """∂ log|T| / ∂(corner of T), shape (k, d+1, d)."""
         return log_volume_gradients(self._nodes[self._simplices])
@@ -174,6 +223,23 @@ def log_volume_gradients(corners: Array) -> Array:
     """Gradients of log|T| in the corners of T, (k, d+1, d); their sum over corners is 0."""
     others = np.swapaxes(np.linalg.inv(_edges(corners)), 1, 2)
     return np.concatenate([-others.sum(axis=1, keepdims=True), others], axis=1)
+
+
+def volume_polynomials(corners: Array, velocities: Array) -> Array:
+    """Coefficients in t, (k, d+1), of the volume of simplices whose corners move uniformly."""
+    dim = corners.shape[2]
+    times = np.linspace(0.0, 1.0, dim + 1)
+    values = np.stack([signed_volumes(corners + t * velocities) for t in times], axis=1)
+    return np.asarray(np.linalg.solve(np.vander(times, increasing=True), values.T).T)
+
+
+def simplex_quality(corners: Array) -> Array:
+    """|T| over that of the regular simplex with the same mean squared edge."""
+    dim = corners.shape[2]
+    first, second = np.triu_indices(dim + 1, 1)
+    squares = ((corners[:, first] - corners[:, second]) ** 2).sum(axis=2).mean(axis=1)
+    regular = math.sqrt((dim + 1) / 2.0**dim) / math.factorial(dim)
+    return np.asarray(signed_volumes(corners) / (regular * squares ** (dim / 2)))
 
 
 def _edges(corners: Array) -> Array:

@@ -13,6 +13,7 @@ _ORIGIN = {
     "BuresProximal": "bures",
     "ConvexProgram": "convex",
     "BackAndForth": "back_and_forth",
+    "MeshNewton": "mesh",
     "Exact": "exact",
     "ConvexExpression": "convex_expression",
 }

@@ -15,7 +15,7 @@ from ..status import NotDefined, Status
 from ..transport.legendre import CTransform, spline_coefficients
 from ..transport.neumann import Neumann
 from .ascent import Ascent, ascend
-from .base import Stepper, StepOutput, require_options
+from .base import StepOutput, Stepper, require_options
 from .conjugate import OfEntropy, conjugate
 from .grid_dual import Dual, DualPoint
 from .grid_plan import plan_of

@@ -13,6 +13,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "particles": ("particle", "ParticleProximal"),
     "gaussian": ("bures", "BuresProximal"),
     "grid": ("back_and_forth", "BackAndForth"),
+    "mesh": ("mesh", "MeshNewton"),
 }
 """Kind of measure → (module, class). docs/choosing-a-stepper.md shows the same table."""
 

@@ -1,0 +1,108 @@
+"""The objective of a step on a mesh, as a function of the nodes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..functionals.base import Functional
+from ..functionals.curvature import Curvature
+from ..functionals.internal import Internal
+from ..measures.base import Array
+from ..measures.mesh import Mesh, log_volume_gradients, signed_volumes
+from ..status import MissingStructure
+
+
+@dataclass(frozen=True)
+class MeshPoint:
+    """Objective and gradient (n, d) at nodes x, with what its Hessian is made of.
+
+    The element matrices are q_T g gᵀ + p_T (g gᵀ)ᵗ for the gradients g (k, d+1, d) of log|T|: p
+    is the pressure times the volume, and q its derivative.
+    """
+
+    x: Array
+    value: float
+    gradient: Array
+    slopes: Array
+    pressure: Array
+    bend: Array
+    smooth: Curvature
+
+
+class MeshObjective:
+    """Σ_i w_i|X_i − x_i|²/2τ + Σ_T m_T e(log m_T − log|T|) + G(X)."""
+
+    def __init__(self, F: Functional, mu: Mesh, tau: float) -> None:
+        self.mu, self.tau = mu, tau
+        self.smooth = F.smooth.on(mu)  # type: ignore[attr-defined]
+        self.internal = [(c, f) for c, f in F.internal.terms if isinstance(f, Internal)]
+        if len(self.internal) < len(F.internal.terms):
+            raise MissingStructure("a mesh takes internal energies of the library only")
+        self.log_mass = np.log(mu.mass)
+
+    def at(self, x: Array) -> MeshPoint:
+        """Value +∞ where a simplex is flat or turned over."""
+        mu = self.mu
+        corners = x[mu.simplices]
+        volume = signed_volumes(corners)
+        if not volume.min() > 0:
+            return MeshPoint(x, np.inf, *(np.empty(0),) * 4, Curvature(np.empty((0, 0, 0))))
+        value, p, q = self._internal(self.log_mass - np.log(volume))
+        slopes = log_volume_gradients(corners)
+        moved = x - mu.nodes
+        part = self.smooth.expansion(x, mu.weights)
+        value += part.value + float(mu.weights @ (moved**2).sum(axis=1)) / (2.0 * self.tau)
+        force = mu.weights[:, None] * (part.gradient + moved / self.tau)
+        force -= self._gathered(p[:, None, None] * slopes)
+        return MeshPoint(x, value, force, slopes, p, q, part.curvature)
+
+    def _internal(self, log_density: Array) -> tuple[float, Array, Array]:
+        """Σ m e, with p = m e' and q = m e'' of each simplex."""
+        total, p, q = 0.0, np.zeros(len(log_density)), np.zeros(len(log_density))
+        m = self.mu.mass
+        for c, f in self.internal:
+            e, de, dde = f.energy_per_mass(log_density)
+            total += c * float(m @ e)
+            p += c * m * de
+            q += c * m * dde
+        return total, p, q
+
+    def _gathered(self, of_corners: Array) -> Array:
+        """Sums over the simplices of each node, (k, d+1, d) → (n, d)."""
+        index, n = self.mu.simplices.ravel(), len(self.mu.nodes)
+        columns = of_corners.reshape(-1, self.mu.dim).T
+        return np.stack([np.bincount(index, c, n) for c in columns], axis=1)
+
+    def room(self, x: Array, direction: Array) -> float:
+        """How far along the direction all volumes stay positive; infinite if for ever.
+
+        |T| is a polynomial of degree d in the length; its least positive root ends the room.
+        """
+        from ..measures.mesh import volume_polynomials
+
+        coefficients = volume_polynomials(x[self.mu.simplices], direction[self.mu.simplices])
+        return least_positive_root(coefficients)
+
+
+def least_positive_root(coefficients: Array) -> float:
+    """Of polynomials Σ_j a_j t^j (k, d+1) with a_0 > 0, d ≤ 3; inf if none has one.
+
+    Only those that change sign before t = 2 matter, and a step never goes beyond 1: the others
+    are left out by the lower bound a_0 − Σ|a_j|2^j where that is positive.
+
+    Examples
+    --------
+    >>> least_positive_root(np.array([[1.0, -1.0, 0.0], [6.0, -5.0, 1.0], [1.0, 2.0, 1.0]]))
+    1.0
+    """
+    powers = 2.0 ** np.arange(coefficients.shape[1])
+    doubtful = coefficients[:, 0] <= (np.maximum(-coefficients, 0.0) * powers)[:, 1:].sum(axis=1)
+    least = np.inf
+    for row in coefficients[doubtful]:
+        roots = np.roots(row[::-1])
+        real = roots.real[(np.abs(roots.imag) <= 1e-9 * np.abs(roots)) & (roots.real > 0)]
+        if len(real):
+            least = min(least, float(real.min()))
+    return least
