@@ -169,6 +169,17 @@ def test_an_internal_energy_on_points_is_a_finding_that_says_so() -> None:
     assert "needs a density" in report["evaluation"].reason
 
 
+def test_measures_whose_steps_the_judge_does_not_know_are_undecided() -> None:
+    class Cloud(jf.Particles):
+        kind = "cloud"
+
+    mu = Cloud([0.0, 1.0])
+    report = check_step(jf.QuadraticPotential(1.0), mu, mu.displaced(-0.1 * mu.points), 0.1)
+    other = check_step(jf.QuadraticPotential(1.0), mu, Cloud(mu.points / 1.1), 0.1)
+    assert report["membership"].verdict is Verdict.REJECTED  # displaced are particles
+    assert other.verdict is Verdict.UNDECIDED and "cloud" in other["membership"].reason
+
+
 @pytest.mark.parametrize("claim", [np.inf, np.nan])
 def test_a_claim_that_is_no_number_certifies_nothing(claim: float) -> None:
     F = jf.Potential(lambda x: x[:, 0] ** 2, gradient=lambda x: 2 * x, convexity=claim)

@@ -233,6 +233,12 @@ FAULTS |= {
         "gaussian", on_witness(1, lambda a: {"matrix": -a["matrix"]}), "transport"),
     "gaussian: map is NaN": (
         "gaussian", on_witness(1, lambda a: {"matrix": a["matrix"] * np.nan}), "transport"),
+    "gaussian: another law's eigenvalues": (
+        "gaussian", only_measure(1, lambda mu: mu.with_eigen(1.001 * mu.eigen[0], mu.eigen[1])),
+        "membership"),
+    "gaussian: eigenvectors too long": (
+        "gaussian", only_measure(3, lambda mu: mu.with_eigen(mu.eigen[0] / 4, 2 * mu.eigen[1])),
+        "membership"),
     "gaussian: witness of another kind": (
         "gaussian", on_record(1, witness=lambda r: Witness("pairing")), "transport"),
     "particles: potentials exchanged": (
