@@ -223,7 +223,7 @@ def equal_widths(
         (μ, τ) of the initial laws: N(μ1/d, τ1²/d) for inputs in R^d, N(μ2, τ2²) between hidden
         layers, N(μ3, τ3²) for the outputs.
     bias : bool
-        Whether hidden units have biases.
+        Whether all units have biases, the outputs too.
 
     Examples
     --------
@@ -234,7 +234,7 @@ def equal_widths(
         raise InvalidProblem(f"a network needs at least 2 layers, not {layers!r:.100}")
     laws = [first] + [middle] * (int(layers) - 2)
     hidden: list[Layer] = [Dense(width, *law, bias=bias) for law in laws]
-    return [*hidden, Dense(outputs, *last)]
+    return [*hidden, Dense(outputs, *last, bias=bias)]
 
 
 def five_layers(width: int, middle_std: float = 0.1) -> list[Layer]:

@@ -1,0 +1,168 @@
+"""Convolution-like networks of several widths on images: one learning curve."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from ...check import Finding
+from ...measures.base import Array
+from ...networks import images
+from ...networks.multilayer import MultilayerNetwork
+from ...networks.multilayer_layers import Convolution, Dense
+from ...networks.populations import EmpiricalData
+from ...report.style import new_figure
+from ..common import close, finish
+from ..registry import Demo, DemoResult
+from ..session import Session
+from ..widths import at_widths, draw_widths, learning_curve, not_one_curve, one_curve
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All of them ours. ``source`` is "digits" or "fashion", of ``side`` × ``side`` pixels."""
+
+    source: str = "digits"
+    side: int = 8
+    first: int = 3  # size of the first filters; the second are 3 × 3
+    widths: tuple[int, ...] = (25, 50, 100, 200)
+    seeds: int = 6
+    alpha: float = 3e-3
+    end: float = 2.4
+    batch: int = 10
+    test: int = 500
+    law: tuple[float, float] = (1.0, 1.0)  # (μ, τ) of all layers but the first
+
+
+QUICK = Settings(widths=(16, 32, 64), seeds=4, alpha=1e-2, end=2.5, test=300)
+FASHION = Settings("fashion", 28, 5, widths=(20, 40, 80, 160), seeds=5)
+
+
+@lru_cache(maxsize=1)
+def data(source: str) -> images.Images:
+    """Two groups of images, scaled so that |x|² is the number of pixels on average."""
+    if source == "fashion":
+        found = images.fashion_mnist(((0, 1, 2, 3, 4), (5, 6, 7, 8, 9)), rows=10_000, bias=False)
+    else:
+        found = images.digits(bias=False)
+    scale = float(np.sqrt(found.x.shape[1]))
+    return found._replace(x=scale * found.x, x_test=scale * found.x_test)
+
+
+def convolutional(s: Settings, width: int) -> MultilayerNetwork:
+    """Two convolutions of stride 2 with ``width`` channels, a dense layer, one output."""
+    mean, std = float(s.law[0]), float(s.law[1])
+    return MultilayerNetwork(
+        (s.side, s.side),
+        [
+            Convolution(width, s.first, stride=2, padding=1, std=2**0.5, bias=True),
+            Convolution(width, 3, stride=2, mean=mean, std=std, bias=True, padding=1),
+            Dense(width, mean, std, bias=True),
+            Dense(1, mean, std, bias=True),
+        ],
+    )
+
+
+def image_curve(
+    width: int, seed: int, fixed_at: int, rng: Any, **settings: Any
+) -> Mapping[str, Any]:
+    """One run; with ``fixed_at``, at the rates that are right for that width."""
+    s = Settings(**settings)
+    d = data(s.source)
+    return learning_curve(
+        convolutional(s, width), EmpiricalData(d.x, d.y), (d.x_test[: s.test], d.y_test[: s.test]),
+        end=s.end, alpha=s.alpha, seed=seed, batch=s.batch,
+        rates=convolutional(s, fixed_at or width).rates,
+    )  # fmt: skip
+
+
+def run(session: Session) -> DemoResult:
+    """The demo ``convolution``: compute, judge, draw."""
+    s = QUICK if session.quick else FASHION if images.found_fashion_mnist() else Settings()
+    if s.source == "digits" and not session.quick:
+        session.echo("Fashion-MNIST is not installed (Debian: dataset-fashion-mnist): digits")
+    numbers = {key: value for key, value in asdict(s).items() if key not in ("widths", "seeds")}
+    session.echo(f"channels {s.widths}, {s.seeds} seeds")
+    found = at_widths(session, image_curve, "curves", s.widths, s.seeds, fixed_at=0, **numbers)
+    session.echo("the control: one set of rates for all widths")
+    narrow = s.widths[:3]
+    control = at_widths(session, image_curve, "control", narrow, s.seeds, fixed_at=narrow[0],
+                        **numbers)  # fmt: skip
+    t = found["t"][0, 0]
+    return finish(
+        session.out, "Convolution-like networks on images", judged(s, found, control["loss"]),
+        draw(s, t, found, control["loss"]), caption(s), facts(found),
+        [session.out / "curves", session.out / "control"],
+        {"t": t, "widths": np.array(s.widths), "test_risk": found["loss"],
+         "test_accuracy": found["accuracy"], "test_risk_control": control["loss"]},
+    )  # fmt: skip
+
+
+def judged(s: Settings, found: Mapping[str, Array], control: Array) -> list[Finding]:
+    """One curve, the control, and that the network has learned something."""
+    rows = data(s.source).y_test[: s.test]
+    chance = float(max(np.mean(rows > 0), np.mean(rows < 0)))
+    error = 1.0 - float(found["accuracy"][:, :, -1].min())
+    return [
+        one_curve("mean-field rates, test risk", found["loss"], s.widths),
+        not_one_curve(f"rates of n = {s.widths[0]} at all widths", control, s.widths),
+        close(
+            "the worst run has learned: test error", error, 0.3 * (1.0 - chance),
+            f"{len(rows)} test images",
+            "three tenths of the error of always naming the larger class",
+        ),
+    ]  # fmt: skip
+
+
+def draw(s: Settings, t: Array, found: Mapping[str, Array], control: Array) -> Any:
+    """Risk, accuracy, control."""
+    figure, (risk, accuracy, last) = new_figure(3, width=4.4)
+    draw_widths(risk, t, found["loss"], s.widths, "test risk R")
+    risk.set_title("risk")
+    draw_widths(accuracy, t, found["accuracy"], s.widths, "test accuracy")
+    accuracy.set_title("accuracy")
+    draw_widths(last, t, control, s.widths[:3], "test risk R")
+    last.set_title(f"control: rates of n = {s.widths[0]} for all")
+    return figure
+
+
+def caption(s: Settings) -> str:
+    """Settings, and what is recalled."""
+    what = {"digits": "even (−1) against odd (+1) digits", "fashion": "Fashion-MNIST, classes 0–4 "
+            "(−1) against 5–9 (+1)"}[s.source]  # fmt: skip
+    mean, std = s.law
+    return (
+        f"{what}, {s.side} × {s.side} pixels; two convolutions of stride 2 with n channels and "
+        f"filters of {s.first} × {s.first} and 3 × 3, a dense layer of n units, one output; ReLU, "
+        f"biases that start at 0. Averages and rates count channels, while filters and images keep "
+        f"their sizes. Square loss, batches of {s.batch}, α = {s.alpha:g}, t = kα; first layer "
+        f"N(0, 2/m), then N({mean:g}/m, {std:g}²/m), m the inputs of a unit that do not grow with "
+        f"n. Lines are means, bands one standard deviation, over {s.seeds} seeds; equal seeds have "
+        "equal samples. The publication's set is CIFAR-10, whose loader reads a local copy; these "
+        "images and settings are ours."
+    )
+
+
+def facts(found: Mapping[str, Array]) -> dict[str, Any]:
+    """Numbers worth a line at the top of the page."""
+    return {
+        "test accuracy at the end, each width": ", ".join(
+            f"{a:.3f}" for a in found["accuracy"][:, :, -1].mean(axis=1)
+        ),
+        "test risk at the end, each width": ", ".join(
+            f"{a:.4f}" for a in found["loss"][:, :, -1].mean(axis=1)
+        ),
+    }
+
+
+DEMO = Demo(
+    "convolution",
+    "Convolution-like networks of several widths on images: one learning curve",
+    180, 6,
+    "Nguyen 2019, with images at hand instead of CIFAR-10 (Fashion-MNIST if installed); all ours",
+    run, "D3",
+)  # fmt: skip

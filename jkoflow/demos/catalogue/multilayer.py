@@ -1,0 +1,208 @@
+"""Five-layer networks of five widths on isotropic Gaussians: one curve, and what it depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from ...check import Finding, Verdict
+from ...dynamics.multilayer_curves import curve_gap, curve_spread
+from ...measures.base import Array
+from ...networks.multilayer import MultilayerNetwork, equal_widths
+from ...networks.populations import GaussianClasses
+from ...rates import fit_rate
+from ...report.style import COLOURS, new_figure
+from ..common import close, finish
+from ..registry import Demo, DemoResult
+from ..session import Session
+from ..widths import at_widths, draw_widths, learning_curve, not_one_curve, one_curve
+
+STARTS = {"τ2 = 0.1": (1.0, 0.1), "τ2 = 3": (1.0, 3.0), "μ2 = 0.8": (0.8, 0.1)}
+"""(μ2, τ2) of the three starts; the first two are the publication's, the third is ours."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Widths, α and the laws of the starts are published; the rest is ours."""
+
+    widths: tuple[int, ...] = (50, 100, 200, 400, 800)
+    seeds: int = 8
+    alpha: float = 1e-3
+    end: float = 2.0
+    dim: int = 40
+    delta: float = 0.8  # standard deviations 1 ± Δ
+    test: int = 1000
+
+
+QUICK = Settings(widths=(50, 100, 200), seeds=4, end=0.5, test=300)
+
+
+def gaussian_curve(
+    width: int, seed: int, mean: float, std: float, fixed_at: int, rng: Any, **settings: Any
+) -> Mapping[str, Any]:
+    """One run; with ``fixed_at``, at the rates that are right for that width."""
+    s = Settings(**settings)
+    classes = GaussianClasses.std(s.dim, s.delta)
+    network = MultilayerNetwork(s.dim, equal_widths(5, width, middle=(mean, std)))
+    narrow = MultilayerNetwork(s.dim, equal_widths(5, fixed_at or width))
+    return learning_curve(
+        network, classes, test_data(s), end=s.end, alpha=s.alpha, seed=seed, rates=narrow.rates
+    )
+
+
+def test_data(s: Settings) -> tuple[Array, Array]:
+    """The same for all runs."""
+    return GaussianClasses.std(s.dim, s.delta).sample(s.test, 12345)
+
+
+test_data.__test__ = False  # type: ignore[attr-defined]
+
+
+def best_homogeneous(s: Settings) -> float:
+    """Least risk on the test data among ŷ = c|x|: all that is both isotropic and homogeneous."""
+    x, y = test_data(s)
+    r = np.linalg.norm(x, axis=1)
+    return float(np.mean((y - r * (y @ r) / (r @ r)) ** 2))
+
+
+def run(session: Session) -> DemoResult:
+    """The demo ``multilayer``: compute, judge, draw."""
+    s = QUICK if session.quick else Settings()
+    numbers = {key: value for key, value in asdict(s).items() if key not in ("widths", "seeds")}
+    found = {}
+    for start, (mean, std) in STARTS.items():
+        session.echo(f"start with {start}: widths {s.widths}, {s.seeds} seeds")
+        name = f"curves-{mean:g}-{std:g}"
+        found[start] = at_widths(session, gaussian_curve, name, s.widths, s.seeds, mean=mean,
+                                 std=std, fixed_at=0, **numbers)  # fmt: skip
+    session.echo("the control: one set of rates for all widths")
+    narrow = s.widths[:3]
+    control = at_widths(session, gaussian_curve, "control", narrow, s.seeds, mean=1.0, std=0.1,
+                        fixed_at=narrow[0], **numbers)  # fmt: skip
+    curves = {start: arrays["loss"] for start, arrays in found.items()}
+    t = control["t"][0, 0]
+    data = {"t": t, "widths": np.array(s.widths), "risk_tau2_0.1": curves["τ2 = 0.1"],
+            "risk_tau2_3": curves["τ2 = 3"], "risk_mu2_0.8": curves["μ2 = 0.8"],
+            "risk_control": control["loss"]}  # fmt: skip
+    folders = [p for p in sorted(session.out.iterdir()) if p.is_dir()]
+    return finish(
+        session.out, "Five-layer networks on isotropic Gaussians",
+        judged(s, curves, control["loss"], session.quick), draw(s, t, curves, control["loss"]),
+        caption(s), facts(s, curves), folders, data,
+    )  # fmt: skip
+
+
+def gaps(curves: Mapping[str, Array]) -> Array:
+    """Root mean square distance of the two starts' curves on equal samples: (seeds, widths)."""
+    difference = curves["τ2 = 3"] - curves["τ2 = 0.1"]
+    return np.asarray(np.sqrt((difference**2).mean(axis=2)).T)
+
+
+def judged(
+    s: Settings, curves: Mapping[str, Array], control: Array, quick: bool
+) -> list[Finding]:
+    """One curve for each start; what the limit keeps of a start, and what it forgets."""
+    findings = [one_curve(f"start {start}", c, s.widths) for start, c in curves.items()]
+    findings.append(not_one_curve(f"rates of n = {s.widths[0]} at all widths", control, s.widths))
+    for k in (0, len(s.widths) - 1):
+        findings.append(apart(curves["τ2 = 0.1"][k], curves["μ2 = 0.8"][k], s.widths[k]))
+    rate = fit_rate(s.widths, gaps(curves))
+    findings.append(rate.finding("τ2 = 3 against 0.1: the gap closes like 1/n", -1.0, 0.0,
+                                 margin=0.6 if quick else 0.35))  # fmt: skip
+    end = curves["τ2 = 0.1"][-1][:, -1]
+    best = best_homogeneous(s)
+    if not quick:  # which ends before the curves do
+        findings.append(close(
+            "the widest networks end at the best c|x|", abs(float(end.mean()) - best), 0.01 * best,
+            f"t = {s.end:g}",
+            "1%: of finite width, 1/800 of U − ∫U, and of SGD's noise",
+        ))  # fmt: skip
+    return findings
+
+
+def apart(first: Array, second: Array, width: int) -> Finding:
+    """Two starts that the limit tells apart: their gap is more than twice the band."""
+    gap, _ = curve_gap(first, second)
+    within = curve_spread(np.stack([first, second])).within
+    verdict = Verdict.ACCEPTED if abs(gap) >= 2.0 * within else Verdict.REJECTED
+    return Finding(
+        f"μ2 = 0.8 and 1: apart, n = {width}", verdict, within / abs(gap), 0.5,
+        (f"the measured number is the band over the gap, {within:.2g}/{abs(gap):.2g}",),
+    )
+
+
+def draw(s: Settings, t: Array, curves: Mapping[str, Array], control: Array) -> Any:
+    """A panel for each start; the gap against n; the control."""
+    figure, axes = new_figure(3, 2, width=4.2, height=3.3)
+    for ax, (start, c) in zip(axes, curves.items(), strict=False):
+        draw_widths(ax, t, c, s.widths, "risk R")
+        ax.axhline(best_homogeneous(s), color="black", linewidth=0.8, linestyle=(0, (1, 2)))
+        ax.set_title(f"start {start}")
+    draw_widths(axes[3], t, control, s.widths[:3], "risk R")
+    axes[3].set_title(f"control: rates of n = {s.widths[0]} for all")
+    for k, (start, c) in enumerate(curves.items()):
+        mean, deviation = c[-1].mean(axis=0), c[-1].std(axis=0, ddof=1)
+        axes[4].plot(t, mean, color=COLOURS[k], linestyle=("-", "--", "-.")[k], label=start)
+        axes[4].fill_between(t, mean - deviation, mean + deviation, color=COLOURS[k], alpha=0.2,
+                             linewidth=0)  # fmt: skip
+    axes[4].set_xlabel("SGD time t = kα")
+    axes[4].set_ylabel("risk R")
+    axes[4].set_title(f"the three starts at n = {s.widths[-1]}")
+    axes[4].legend(frameon=False)
+    _draw_gaps(axes[5], s, curves)
+    return figure
+
+
+def _draw_gaps(ax: Any, s: Settings, curves: Mapping[str, Array]) -> None:
+    g, n = gaps(curves), np.array(s.widths, dtype=float)
+    ax.plot(n, g.T, "o", color="#999999", markersize=3)
+    mean = np.exp(np.log(g).mean(axis=0))
+    ax.plot(n, mean, "o-", color=COLOURS[0], label="τ2 = 3 and 0.1, geometric mean")
+    ax.plot(n, mean[0] * n[0] / n, "--", color="black", linewidth=1, label="∝ 1/n")
+    other = np.abs(curves["μ2 = 0.8"] - curves["τ2 = 0.1"]).mean(axis=(1, 2))
+    ax.plot(n, other, "s-.", color=COLOURS[1], label="μ2 = 0.8 and 1")
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.set_xlabel("width n")
+    ax.set_ylabel("gap of two starts' curves")
+    ax.set_title("what the limit forgets, and what not")
+    ax.legend(frameon=False, fontsize=8)
+
+
+def caption(s: Settings) -> str:
+    """Settings, conventions, and what is recalled."""
+    return (
+        f"Five layers of weights, ReLU, no biases, y = ±1, x | y ~ N(0, (1 ± Δ)² I) in R^{s.dim}, "
+        f"Δ = {s.delta:g} (separation of standard deviations, “std”); square loss, one sample a "
+        f"step, α = {s.alpha:g}, t = kα. First layer N(0, τ1²/d), τ1 = √2; three middle ones "
+        "N(μ2, τ2²), μ2 = 1 and τ2 = 0.1 unless said; outputs start at 0 (μ3 = τ3 = 0). Which "
+        "layer each law is of is recalled; d, Δ, batch and end are ours. Lines are means, bands "
+        f"one standard deviation, over {s.seeds} seeds; equal seeds have equal samples. Dotted: "
+        "least risk of c|x|, 1/(1 + Δ²) for large d. The limit knows middle weights by their "
+        "means only: the gap between τ2 = 3 and 0.1 is of finite width and closes like 1/n, "
+        "while a start with another μ2 stays apart."
+    )
+
+
+def facts(s: Settings, curves: Mapping[str, Array]) -> dict[str, Any]:
+    """Numbers worth a line at the top of the page."""
+    band = curve_spread(curves["τ2 = 0.1"]).within
+    closing = ", ".join(f"{g:.4f}" for g in np.exp(np.log(gaps(curves)).mean(axis=0)))
+    return {
+        "gap of τ2 = 3 and 0.1 at each width": closing,
+        "band over seeds": f"{band:.4f}",
+        "end of the widest, and best c|x|": f"{curves['τ2 = 0.1'][-1][:, -1].mean():.4f}, "
+        f"{best_homogeneous(s):.4f}",
+    }
+
+
+DEMO = Demo(
+    "multilayer",
+    "Five-layer networks of widths 50 … 800 on Gaussians: one learning curve",
+    150, 6,
+    "Nguyen 2019: widths, α, laws of the start known, which layer they are of recalled; data ours",
+    run, "D1",
+)  # fmt: skip

@@ -1,0 +1,142 @@
+"""Four-layer networks of five widths on handwritten digits: one learning curve."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from ...check import Finding
+from ...measures.base import Array
+from ...networks import images
+from ...networks.multilayer import MultilayerNetwork, equal_widths
+from ...networks.populations import EmpiricalData
+from ...report.style import new_figure
+from ..common import close, finish
+from ..registry import Demo, DemoResult
+from ..session import Session
+from ..widths import at_widths, draw_widths, learning_curve, not_one_curve, one_curve
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The widths are published; the rest is ours."""
+
+    widths: tuple[int, ...] = (100, 200, 400, 800, 1600)
+    seeds: int = 5
+    alpha: float = 3e-3
+    end: float = 2.4
+    batch: int = 10
+    law: tuple[float, float] = (1.0, 1.0)  # (μ, τ) of both middle layers and of the output
+
+
+QUICK = Settings(widths=(50, 100, 200), seeds=4, end=1.2)
+
+
+@lru_cache(maxsize=1)
+def data() -> images.Images:
+    """Even (−1) against odd (+1) digits, scaled so that |x|² is 64 on average."""
+    found = images.digits(bias=False)
+    return found._replace(x=8.0 * found.x, x_test=8.0 * found.x_test)
+
+
+def digits_curve(
+    width: int, seed: int, fixed_at: int, rng: Any, **settings: Any
+) -> Mapping[str, Any]:
+    """One run; with ``fixed_at``, at the rates that are right for that width."""
+    s, d = Settings(**settings), data()
+    return learning_curve(
+        four_layers(s, width), EmpiricalData(d.x, d.y), (d.x_test, d.y_test), end=s.end,
+        alpha=s.alpha, seed=seed, batch=s.batch, rates=four_layers(s, fixed_at or width).rates,
+    )  # fmt: skip
+
+
+def four_layers(s: Settings, width: int) -> MultilayerNetwork:
+    """64 → n → n → n → 1, ReLU, with biases."""
+    law = (float(s.law[0]), float(s.law[1]))
+    return MultilayerNetwork(64, equal_widths(4, width, middle=law, last=law, bias=True))
+
+
+def run(session: Session) -> DemoResult:
+    """The demo ``multilayer-digits``: compute, judge, draw."""
+    s = QUICK if session.quick else Settings()
+    numbers = {key: value for key, value in asdict(s).items() if key not in ("widths", "seeds")}
+    session.echo(f"widths {s.widths}, {s.seeds} seeds")
+    found = at_widths(session, digits_curve, "curves", s.widths, s.seeds, fixed_at=0, **numbers)
+    session.echo("the control: one set of rates for all widths")
+    narrow = s.widths[:3]
+    control = at_widths(session, digits_curve, "control", narrow, s.seeds, fixed_at=narrow[0],
+                        **numbers)  # fmt: skip
+    t = found["t"][0, 0]
+    return finish(
+        session.out, "Four-layer networks on digits", judged(s, found, control["loss"]),
+        draw(s, t, found, control["loss"]), caption(s), facts(found),
+        [session.out / "curves", session.out / "control"],
+        {"t": t, "widths": np.array(s.widths), "test_risk": found["loss"],
+         "test_accuracy": found["accuracy"], "test_risk_control": control["loss"]},
+    )  # fmt: skip
+
+
+def judged(s: Settings, found: Mapping[str, Array], control: Array) -> list[Finding]:
+    """One curve, the control, and that the network has learned something."""
+    rows = data().y_test
+    chance = float(max(np.mean(rows > 0), np.mean(rows < 0)))
+    error = 1.0 - float(found["accuracy"][:, :, -1].min())
+    return [
+        one_curve("mean-field rates, test risk", found["loss"], s.widths),
+        not_one_curve(f"rates of n = {s.widths[0]} at all widths", control, s.widths),
+        close(
+            "the worst run has learned: test error", error, 0.2 * (1.0 - chance),
+            f"{len(rows)} test images", "a fifth of the error of always naming the larger class",
+        ),
+    ]  # fmt: skip
+
+
+def draw(s: Settings, t: Array, found: Mapping[str, Array], control: Array) -> Any:
+    """Risk, accuracy, control."""
+    figure, (risk, accuracy, last) = new_figure(3, width=4.4)
+    draw_widths(risk, t, found["loss"], s.widths, "test risk R")
+    risk.set_title("risk")
+    draw_widths(accuracy, t, found["accuracy"], s.widths, "test accuracy")
+    accuracy.set_title("accuracy")
+    draw_widths(last, t, control, s.widths[:3], "test risk R")
+    last.set_title(f"control: rates of n = {s.widths[0]} for all")
+    return figure
+
+
+def caption(s: Settings) -> str:
+    """Settings, and what is recalled."""
+    d = data()
+    mean, std = s.law
+    return (
+        f"Four layers of weights, ReLU, biases that start at 0; even (−1) against odd (+1) digits "
+        f"of 8 × 8 pixels, {len(d.y)} for training, {len(d.y_test)} for testing; square loss, "
+        f"batches of {s.batch}, α = {s.alpha:g}, t = kα. First layer N(0, 2/64), middle layers and "
+        f"outputs N({mean:g}, {std:g}²). Lines are means, bands one standard deviation, over "
+        f"{s.seeds} seeds; equal seeds have equal samples. Published are the depth and the widths "
+        "100 … 1600, on a larger set of digits (recalled: MNIST in ten classes); the rest is ours."
+    )
+
+
+def facts(found: Mapping[str, Array]) -> dict[str, Any]:
+    """Numbers worth a line at the top of the page."""
+    return {
+        "test accuracy at the end, each width": ", ".join(
+            f"{a:.3f}" for a in found["accuracy"][:, :, -1].mean(axis=1)
+        ),
+        "test risk at the end, each width": ", ".join(
+            f"{a:.4f}" for a in found["loss"][:, :, -1].mean(axis=1)
+        ),
+    }
+
+
+DEMO = Demo(
+    "multilayer-digits",
+    "Four-layer networks of widths 100 … 1600 on handwritten digits: one learning curve",
+    240, 5,
+    "Nguyen 2019: depth and widths known; scikit-learn's digits, even against odd; the rest ours",
+    run, "D2",
+)  # fmt: skip

@@ -1,0 +1,100 @@
+"""Learning curves of one network at several widths: computed, judged to be one curve, drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..check import Finding, Verdict
+from ..dynamics.multilayer import multilayer_sgd
+from ..dynamics.multilayer_curves import curve_spread
+from ..dynamics.multilayer_record import LayerRecording
+from ..measures.base import Array
+from ..networks.multilayer import MultilayerNetwork
+from ..networks.populations import Population
+from ..report.style import COLOURS, DASHES
+from .common import close
+from .session import Session
+
+CLOCK = "SGD time t = kα"
+
+
+def learning_curve(
+    network: MultilayerNetwork,
+    population: Population,
+    test: tuple[Array, Array],
+    *,
+    end: float,
+    alpha: float,
+    seed: int,
+    batch: int = 1,
+    points: int = 26,
+    rates: str | Sequence[float] = "mean-field",
+) -> dict[str, Array]:
+    """Loss and accuracy on test data along SGD in single precision, and the times.
+
+    Equal seeds draw equal samples at every width, so that widths differ by their units alone.
+    """
+    statistics = {
+        "loss": lambda w: network.loss_value(w, *test),
+        "accuracy": lambda w: network.accuracy(w, *test),
+    }
+    run = multilayer_sgd(
+        network, population, steps=round(end / alpha), epsilon=alpha, batch=batch, rng=seed,
+        rates=rates, dtype=np.float32,
+        record=LayerRecording(np.linspace(0.0, end, points), statistics),
+    )  # fmt: skip
+    return {"t": run.times, **run.statistics}
+
+
+def at_widths(
+    session: Session,
+    function: Callable[..., Any],
+    name: str,
+    widths: Sequence[int],
+    seeds: int,
+    **fixed: Any,
+) -> dict[str, Array]:
+    """``function`` at every width and seed: arrays with the axes (width, seed, time)."""
+    grid = {"width": widths, "seed": range(seeds), **{key: [value] for key, value in fixed.items()}}
+    done = session.sweep(function, grid, name, rng=0)
+    arrays = {key: done.array(key) for key in ("t", "loss", "accuracy")}
+    return {key: a.reshape(len(widths), seeds, -1) for key, a in arrays.items()}
+
+
+def one_curve(what: str, curves: Array, widths: Sequence[int]) -> Finding:
+    """Whether widths' mean curves scatter less than single runs of one width do."""
+    spread = curve_spread(curves)
+    runs = curves.shape[1]
+    return close(
+        f"{what}: one curve at all widths", spread.ratio, 1.0, f"n = {widths[0]} … {widths[-1]}",
+        f"standard deviation of the {len(widths)} widths' mean curves ({spread.between:.2g}) over "
+        f"that of runs about their width's mean ({spread.within:.2g}), {runs} runs each; equal "
+        "seeds have equal samples",
+    )  # fmt: skip
+
+
+def not_one_curve(what: str, curves: Array, widths: Sequence[int]) -> Finding:
+    """The control: at other rates the same comparison must come out the other way."""
+    ratio = curve_spread(curves).ratio
+    verdict = Verdict.ACCEPTED if ratio >= 2.0 else Verdict.REJECTED
+    return Finding(
+        f"{what}: not one curve", verdict, 1.0 / ratio, 0.5,
+        ("a control: the measured number is the inverse of the ratio that is judged above",),
+        f"n = {widths[0]} … {widths[-1]}",
+    )  # fmt: skip
+
+
+def draw_widths(ax: Any, t: Array, curves: Array, widths: Sequence[int], what: str) -> None:
+    """The mean curve of every width, with the standard deviation over seeds as a band."""
+    for k, (width, runs) in enumerate(zip(widths, curves, strict=True)):
+        mean, deviation = runs.mean(axis=0), runs.std(axis=0, ddof=1)
+        look = {"color": COLOURS[k % 7], "linestyle": DASHES[k % 7]}
+        ax.plot(t, mean, label=f"n = {width}", linewidth=1.6, **look)
+        ax.fill_between(t, mean - deviation, mean + deviation, color=COLOURS[k % 7], alpha=0.15,
+                        linewidth=0)  # fmt: skip
+    ax.set_xlabel(CLOCK)
+    ax.set_ylabel(what)
+    ax.legend(frameon=False, fontsize=8)
