@@ -10,11 +10,13 @@ from numpy.typing import ArrayLike
 
 from ..arguments import is_finite
 from ..measures.base import Array, Measure
+from ..measures.grid import Grid
 from ..status import InvalidFunctional, NotDefined
 from .answers import answer_of, claimed, finite_answer, require_functions
 from .base import Smooth
 from .curvature import Action, Curvature, Dense, LowRank, Part
 from .differences import difference_gradient, difference_hessian
+from .grid_terms import GridInteraction
 from .identity import describe
 from .potential import QuadraticPotential
 from .spherical import SphericalInteraction
@@ -35,7 +37,8 @@ class Interaction(Smooth):
     slowly: for x²/2 − log|x| the least value of n points is (log n)/(2n) + .42/n below that of the
     semicircle law, .5482867951, and their variance is (1 − 1/n)/2.
 
-    On radial laws W, which must then depend on |z| only, is averaged over the angle.
+    On radial laws W, which must then depend on |z| only, is averaged over the angle. On grids sums
+    are taken by FFT, and an infinite W(0) counts with the mean of W over a cell.
 
     Parameters
     ----------
@@ -83,6 +86,7 @@ class Interaction(Smooth):
         self.self_interaction = self_interaction
         self._seen_even = False
         self._averages: dict[int, SphericalInteraction] = {}
+        self._gridded: tuple[Any, GridInteraction] | None = None
 
     def spec(self) -> dict[str, Any]:
         return {
@@ -96,11 +100,19 @@ class Interaction(Smooth):
         return f"Interaction({getattr(self.W, '__name__', self.W)!s})"
 
     def on(self, mu: Measure) -> Smooth:
+        if isinstance(mu, Grid):
+            return self._on_grid(mu)
         if mu.kind != "radial" or mu.dim == 1:
             return self
         if mu.dim not in self._averages:
             self._averages[mu.dim] = self._spherical(mu.dim)
         return self._averages[mu.dim]
+
+    def _on_grid(self, mu: Grid) -> Smooth:
+        """Convolution by FFT; kept for the grid last met."""
+        if self._gridded is None or self._gridded[0] != (mu.shape, *mu.lower, *mu.upper):
+            self._gridded = (mu.shape, *mu.lower, *mu.upper), GridInteraction(self, mu)
+        return self._gridded[1]
 
     def _spherical(self, dim: int) -> SphericalInteraction:
         """W averaged over angles, for W(z) = w(|z|), which is tried at a few points."""

@@ -10,11 +10,13 @@ from numpy.typing import ArrayLike
 
 from ..arguments import is_finite
 from ..measures.base import Array, Measure, finite_array
+from ..measures.grid import Grid
 from ..status import InvalidFunctional, InvalidMeasure, NotDefined
 from .answers import answer_of, claimed, require_functions
 from .base import Smooth
 from .curvature import Curvature
 from .differences import difference_gradient, difference_hessian
+from .grid_terms import ObstructedPotential
 from .identity import describe
 
 PointFunction = Callable[[Array], ArrayLike]
@@ -26,7 +28,8 @@ class Potential(Smooth):
     Parameters
     ----------
     V : callable
-        (n, d) → (n,). On a radial law the points are radii, (n, 1).
+        (n, d) → (n,). On a radial law the points are radii, (n, 1). On a grid V may be +∞ in
+        obstacles, where there must be no mass.
     gradient, hessian : callable, optional
         (n, d) → (n, d) and (n, d) → (n, d, d); central differences where not given.
     convexity : float, optional
@@ -80,6 +83,16 @@ class Potential(Smooth):
 
     def _values(self, x: Array) -> Array:
         return checked(self.V, x, (len(x),), "V")
+
+    def on(self, mu: Measure) -> Smooth:
+        return ObstructedPotential(self) if isinstance(mu, Grid) else self
+
+    def extended(self, x: Array) -> Array:
+        """V, which may be +∞ here: obstacles on a grid."""
+        values = answer_of(self.V, (x,), (len(x),), "V")
+        if np.isnan(values).any() or (values == -np.inf).any():
+            raise InvalidFunctional(f"V answered with NaN or −∞ at {_first_bad(values, x)}")
+        return values
 
     def value_at_points(self, x: Array, w: Array) -> float:
         return float(w @ self._values(x))
