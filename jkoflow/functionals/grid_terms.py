@@ -42,7 +42,7 @@ class GridConvolution:
         values = values.reshape(differences.shape[:-1])
         values[zero] = at_zero
         wrapped = np.zeros(self.sizes)
-        wrapped[tuple(slice(0, k) for k in values.shape)] = values
+        wrapped[tuple(slice(0, 2 * n - 1) for n in shape)] = values
         wrapped = np.roll(wrapped, [1 - n for n in shape], axis=tuple(range(len(shape))))
         self.transform = fft.rfftn(wrapped)
 
