@@ -206,8 +206,10 @@ def references(s: Settings, flows: dict[float, Trajectory]) -> list[Finding]:
             "2%: samples of 1000 initial particles differ by more than that at Δ = .6",
         ))  # fmt: skip
     lowest = float(means_of(flows[0.6])[:, 1].min())
-    found.append(close("flow: known lowest mean of b, −.47", abs(lowest + 0.47), 0.015, "Δ = .6",
-                       "the known value is given to two digits; it differs with the sample"))  # fmt: skip
+    found.append(close(
+        "flow: known lowest mean of b, −.47", abs(lowest + 0.47), 0.015, "Δ = .6",
+        "the known value is given to two digits; it differs with the sample",
+    ))  # fmt: skip
     return found
 
 
