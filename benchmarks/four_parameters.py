@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python benchmarks/four_parameters.py [--quick]
 
-CPU time, best of three; d = 320, s0 = 60, Δ = .6. A step is a whole JKO step through `flow`: minimised
-to 1e-9 of its slope, and its pairing proved optimal.
+CPU time, best of three; d = 320, s0 = 60, Δ = .6. A step is a whole JKO step through `flow`:
+minimised to 1e-9 of its slope, and its pairing proved optimal.
 """
 
 from __future__ import annotations
