@@ -86,7 +86,10 @@ def train(
 def run(session: Session) -> DemoResult:
     """The demo ``histograms``: compute, judge, draw."""
     s = QUICK if session.quick else Settings()
-    findings, flows, drawn, judged = [], {}, {}, {}
+    findings: list[Finding] = []
+    flows: dict[str, Trajectory] = {}
+    drawn: dict[str, Mapping[str, Array]] = {}
+    judged: dict[str, Mapping[str, Array]] = {}
     for convention in CONVENTIONS:
         risk = radial_risk(s.classes(convention), truncated_relu)
         start = Radial.normal(s.kappa / np.sqrt(s.dim), s.dim, s.cells)
@@ -241,7 +244,7 @@ def data(
 DEMO = Demo(
     "histograms",
     "Histograms of |w_i| under SGD at three times, against the law of the radial JKO flow",
-    100, 8,
+    90, 8,
     "d=40, N=800, Δ=.8, truncated ReLU, k=1e3, 4e6, 1e7: Mei, Montanari and Nguyen 2018; ε=1e-6 is "
     "recalled, the conventions std and var are both drawn; steps and seeds are ours",
     run, "A1",

@@ -70,7 +70,8 @@ def run(session: Session) -> DemoResult:
     """The demo ``predicting-failure``: compute, judge, draw."""
     s = QUICK if session.quick else Settings()
     risk = radial_risk(GaussianClasses.std(s.dim, s.delta), non_monotone)
-    flows, findings = {}, []
+    flows: dict[float, Trajectory] = {}
+    findings: list[Finding] = []
     for kappa, end, tau in ((s.stuck, s.short_end, s.short_tau), (s.free, s.end, s.tau)):
         session.echo(f"κ = {kappa:g}: JKO flow of ½R to T = {2 * end:g}")
         start = Radial.normal(kappa / np.sqrt(s.dim), s.dim, s.cells)

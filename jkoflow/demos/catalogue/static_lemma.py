@@ -118,7 +118,7 @@ def run(session: Session) -> DemoResult:
         *lemma_findings(s, lemma_risk, star, few), *sgd_findings(s, trained, critical),
     ]  # fmt: skip
     figure = draw(s, solved, atoms, trained, critical, lemma_risk, star, few)
-    arrays = {
+    arrays: dict[str, Any] = {
         "delta": s.deltas, "dims": s.dims, "sgd_delta": s.sgd_deltas, "risk_sgd": trained,
         "least_risk": [[m.value for m in solved[d]] for d in s.dims],
         "gap": [[m.gap for m in solved[d]] for d in s.dims],
@@ -295,7 +295,7 @@ def caption(s: Settings) -> str:
 DEMO = Demo(
     "static-lemma",
     "The least risk over all laws, certified, against one radius, N particles, and SGD",
-    60, 6,
+    80, 7,
     "truncated ReLU, N=800, κ=.8, convention std, Δ_∞=.4742: Mei, Montanari and Nguyen 2018; the "
     "grid of Δ, the dimensions, ε and the times of SGD are ours",
     run, "A7",
