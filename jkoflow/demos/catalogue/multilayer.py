@@ -37,7 +37,7 @@ class Settings:
     test: int = 1000
 
 
-QUICK = Settings(widths=(50, 100, 200), seeds=4, end=0.5, test=300)
+QUICK = Settings(widths=(50, 100, 200), seeds=8, end=0.25, test=300)
 
 
 def gaussian_curve(
