@@ -182,7 +182,7 @@ def _draw_paths(ax: Any, s: Settings, flow: Trajectory) -> None:
     ax.set_xlim(0, 2 * np.pi)
     ax.set_xlabel("angle θ (rad)")
     ax.set_ylabel(JKO_CLOCK)
-    ax.legend(frameon=True, loc="center right", fontsize="small")
+    ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.16), fontsize="small")
 
 
 def data(s: Settings, fit: SpikeFit, flows: dict[str, Trajectory]) -> dict[str, Array]:

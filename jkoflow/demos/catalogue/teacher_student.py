@@ -59,7 +59,7 @@ def student(
 def run(session: Session) -> DemoResult:
     """The demo ``teacher-student``: compute, judge, draw."""
     s = settings(session.quick)
-    session.echo(f"{len(s.widths)} widths × {s.seeds} seeds, teacher of {s.teacher} units, d={s.dim}")
+    session.echo(f"{len(s.widths)} widths × {s.seeds} seeds, a teacher of {s.teacher} units")
     fixed = {"teacher": [s.teacher], "dim": [s.dim], "flow_time": [s.flow_time], "dt": [s.dt]}
     done = session.sweep(
         student, {"width": s.widths, "seed": range(s.seeds), **fixed}, "students", rng=0
@@ -130,10 +130,10 @@ def draw(s: Settings, excess: Array) -> Any:
     floor = np.maximum(excess, 1e-17)
     left.plot((widths[:, None] + jitter).ravel(), floor[:, :, 2].ravel(), ".", color="#999999",
               markersize=3, label="where descent ended, each run")  # fmt: skip
-    for k, (column, name) in enumerate(((0, "at the start"), (1, f"flow, T = {s.flow_time:g}"),
-                                        (2, "where descent ended"))):  # fmt: skip
-        left.plot(widths, np.median(floor[:, :, column], axis=1), color=COLOURS[k],
-                  linestyle=DASHES[k], marker="os^"[k], markersize=4, label=f"{name}, median")  # fmt: skip
+    names = ("at the start", f"flow, T = {s.flow_time:g}", "where descent ended")
+    for k, name in enumerate(names):
+        left.plot(widths, np.median(floor[:, :, k], axis=1), color=COLOURS[k],
+                  linestyle=DASHES[k], marker="os^"[k], markersize=4, label=f"{name}, median")
     left.set_yscale("log")
     left.set_ylabel("excess risk R / E y²")
     left.set_title("excess risk of the students")
