@@ -182,9 +182,10 @@ def gradient(a: Around) -> Iterator[Finding]:
     if np.isnan([a.F.value(nu) for nu in a.displaced]).any():
         raise InvalidFunctional("F is NaN near the measure")
     for number, v in enumerate(a.fields):
-        curve = displacement(a.F, mu, v, here.gradient)
-        curve = curve._replace(size=here.size * norm(v, mu.weights))
-        f = order_of("gradient", curve, here.energy, here.margin).at(f"direction {number + 1}")
+        curve, length = displacement(a.F, mu, v, here.gradient), norm(v, mu.weights)
+        curve = curve._replace(size=here.size * length)
+        f = order_of("gradient", curve, here.energy, here.margin, here.blur * length)
+        f = f.at(f"direction {number + 1}")
         if f.verdict is Verdict.REJECTED and not here.exact:
             f = undecided(f.claim, f"{f.reason}: the cubature may be too coarse", f.where)
         found.append(f)
@@ -200,29 +201,39 @@ def first_variation(a: Around) -> Iterator[Finding]:
         yield found.at(f"mixture {number + 1}")
 
 
-def order_of(claim: str, curve: Curve, start: float, margin: float) -> Finding:
-    """Judge the rate at which |F(ρ_t) − start − t·slope| falls with t.
+def order_of(claim: str, curve: Curve, start: float, margin: float, blur: float = 0.0) -> Finding:
+    """Judge the rate at which |F(ρ_t) − start − t·slope| falls with t; slope is known to ±blur.
 
     Two steps in a row at which the derivative agrees with the difference are enough (in a row,
-    since a remainder may pass through zero once). Steps at which the remainder is rounding are
-    left out. Too few left: UNDECIDED.
+    since a remainder may pass through zero once). Else the order is that of the smallest steps at
+    which the remainder is above rounding, by its margin and by what is seen at the smallest
+    steps, and grows at least like t^0.8, as every error of a derivative does: three times in a
+    row, or twice, which rejects nothing.
     """
     noise = margin / 8.0
     remainder, error = np.empty((2, len(_SCALES)))
     for k, t in enumerate(_SCALES):
         remainder[k] = abs(real(curve.value(t)) - start - t * curve.slope)
+        remainder[k] = np.maximum(remainder[k] - t * blur, 0.0)  # NaN stays
         error[k] = (remainder[k] + noise) / (t * curve.size) if remainder[k] + noise != 0 else 0.0
         accuracy = error[max(k - 1, 0) : k + 1].max()
         if k > 0 and accuracy <= policy.DERIVATIVE:
             return at_most(claim, accuracy, policy.DERIVATIVE)
     if not np.isfinite(curve.slope):
         return rejected(claim, "the derivative is NaN or infinite")
+    if remainder[2] < 9.0 * remainder[0]:  # no growth over 16 times: that is rounding
+        noise = max(noise, remainder[:3].max())
     reached = f"(error {error.min():.1e})"
-    first = np.flatnonzero(remainder > 4.0 * noise)[:3]
-    if len(first) < 3 or first[2] != first[0] + 2:
+    grows = (remainder[:-1] > 4.0 * noise) & (remainder[1:] > 3.0 * remainder[:-1])
+    thrice = np.flatnonzero(grows[:-2] & grows[1:-1] & grows[2:])
+    found = thrice if thrice.size else np.flatnonzero(grows[:-1] & grows[1:])
+    if not found.size:
         return undecided(claim, f"rounding hides the remainder {reached}")
-    rate = math.log(remainder[first[2]] / remainder[first[0]], 16.0)
-    doubt = Verdict.REJECTED if rate < policy.ORDER_REJECTED else Verdict.UNDECIDED
+    seen = np.log(remainder[found[0] : found[0] + 4])
+    rate, largest = float(seen[2] - seen[0]) / math.log(16.0), float(np.diff(seen[:4]).max())
+    slow = thrice.size > 0 and largest < policy.ORDER_REJECTED * math.log(4.0)
+    wrong = slow and error.min() > policy.DERIVATIVE
+    doubt = Verdict.REJECTED if wrong else Verdict.UNDECIDED
     reason = f"the remainder falls with order {rate:.2f} instead of 2 {reached}"
     return at_most(claim, 2.0 - rate, 2.0 - policy.ORDER, (), reason, doubt)
 

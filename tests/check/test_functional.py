@@ -274,6 +274,34 @@ def test_two_steps_in_a_row_have_to_agree(noise: float, agreed: bool) -> None:
     assert (found.bound == policy.DERIVATIVE) is agreed, found
 
 
+def test_rounding_that_the_margin_misses_rejects_nothing_and_hides_little() -> None:
+    """Values that are off by a thousand times the margin; a right derivative, and one 2% off."""
+    verdicts = []
+    for seed in range(40):
+        jitter, size = np.random.default_rng(seed), 10.0 ** (-seed % 6 - 13)
+
+        def value(t: float, jitter: Any = jitter, size: float = size) -> float:
+            return 2.0 + t + 0.4 * t * t + size * jitter.normal()
+
+        right = order_of("gradient", Curve(value, 1.0, 0.01), 2.0, 8e-3 * size)
+        assert right.verdict is not Verdict.REJECTED, (seed, right)
+        wrong = order_of("gradient", Curve(value, 1.02, 0.01), 2.0, 8e-3 * size)
+        verdicts.append(wrong.verdict)
+    assert Verdict.ACCEPTED not in verdicts
+    assert verdicts.count(Verdict.REJECTED) >= 36  # noise may spoil one of three rates
+
+
+def test_cells_far_from_the_origin_and_noisy_gradients_are_no_fault() -> None:
+    """Edges that agree in six digits, and a gradient by differences."""
+    far = jf.Quantiles.normal(340.0, 1e-4, 90)
+    rough = jf.Potential(lambda x: (x**4).sum(axis=1))
+    for seed in range(10):
+        F = 0.1 * jf.Entropy() + 0.3 * jf.QuadraticInteraction(-0.1)
+        assert check_functional(F, far, rng=seed).verdict is not Verdict.REJECTED
+        mu = jf.Particles(0.3 * np.random.default_rng(seed).normal(size=(9, 4)))
+        assert check_functional(3.0 * rough, mu, rng=seed).verdict is not Verdict.REJECTED
+
+
 def test_entropy_on_a_mesh_is_convex_along_gradients_only() -> None:
     for seed in range(12):
         assert check_functional(jf.Entropy(), SQUARE, rng=seed).verdict is Verdict.ACCEPTED
