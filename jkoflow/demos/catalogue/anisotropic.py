@@ -201,9 +201,10 @@ def references(s: Settings, flows: dict[float, Trajectory]) -> list[Finding]:
     for delta, u, value in REFERENCES:
         got = 2.0 * float(flows[delta].energies[at_intrinsic(flows[delta], u)])
         found.append(close(
-            f"flow: known risk {value:g}", abs(got - value) / value, 0.02,
+            f"flow: known risk {value:g}, relative", abs(got - value) / value, 0.03,
             f"Δ = {delta:g}, intrinsic time {u:g}",
-            "2%: samples of 1000 initial particles differ by more than that at Δ = .6",
+            "3%: independent samples of 1000 initial particles have R from .48 to .51 at Δ = .6, "
+            "intrinsic time 10",
         ))  # fmt: skip
     lowest = float(means_of(flows[0.6])[:, 1].min())
     found.append(close(
