@@ -190,6 +190,9 @@ def test_two_modes_in_the_plane_where_midpoints_are_few():
     assert fine["equation"].verdict is A
     exact = 0.01 * math.tanh(0.01) - math.log(math.cosh(0.01))
     assert fine["equation"].measured == pytest.approx(exact, abs=1e-8)
+    for report in (coarse, fine):  # S is linear, and the gap KL/β
+        lower, upper = between(report)
+        assert lower <= exact * 1.001 and exact <= upper * 1.001
 
 
 @pytest.mark.parametrize("dim", [2, 40, 320])
@@ -259,6 +262,7 @@ def test_desai_zwanzig_on_both_sides_of_its_transition(beta, solutions):
         assert report["equation"].verdict is A, report.text()
         assert report["gap"].verdict is U and report.verdict is U
         assert "may be other solutions" in report["gap"].reason
+        assert "F(ρ) − F(ρ̂) ≥" in report["gap"].where
     off = check_fixed_point(F, lambda x: -beta * (x[:, 0] ** 4 / 4 - (found[-1] + 0.1) * x[:, 0]),
                             domain=(-2.0, 2.0), tolerance=1e-5)  # fmt: skip
     assert off["equation"].verdict is R
@@ -587,6 +591,20 @@ def test_grids_are_piecewise_uniform_laws_between_walls(dim):
         assert report["equation"].measured == pytest.approx(math.log(2.0), abs=1e-11)
         assert report["total variation"].measured == pytest.approx(0.5, abs=1e-11)
         assert report["W2"].measured == pytest.approx(math.sqrt(16.0 / 3.0), rel=1e-6)
+
+
+@pytest.mark.parametrize("strength", [0.02, 0.7, 30.0])
+@pytest.mark.parametrize("dim", [1, 5])
+def test_what_the_gap_and_w2_rest_on_at_any_scale(strength, dim):
+    F = jf.Entropy() / 2.0 + jf.QuadraticPotential(strength)
+    variance = 1.0 / (2.0 * strength)
+    report = check_fixed_point(F, jf.Gaussian(np.zeros(dim), variance * np.eye(dim)))
+    said = " ".join(report["gap"].assumptions)
+    assert "convex along mixtures" in said and "Talagrand" in said and "δS/δρ" in said
+    # W2² is a difference of variances, which halves the digits; on the line, pieces of the axis
+    assert report["W2"].measured < (2e-5 if dim == 1 else 1e-6) * math.sqrt(variance * dim)
+    # Talagrand: W2² ≤ 2 KL/(βλ), λ = strength and β = 2
+    assert report["W2"].bound == pytest.approx(math.sqrt(1e-3 / strength), rel=1e-9)
 
 
 def test_the_report_is_written_like_any_other():

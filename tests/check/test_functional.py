@@ -389,7 +389,8 @@ def test_a_linear_functional_is_the_integral_of_a_function_of_one_point() -> Non
         linear = True
 
     mu = jf.Particles(np.random.default_rng(3).normal(size=(6, 2)))
-    assert check_functional(Quadratic(1.0), mu)["linearity"].verdict is Verdict.REJECTED
+    found = check_functional(Quadratic(1.0), mu)["linearity"]
+    assert found.verdict is Verdict.REJECTED and "not the integral" in found.reason
     centred = jf.Potential(
         lambda x: ((x - x.mean(axis=0)) ** 2).sum(axis=1),
         gradient=lambda x: 2.0 * (x - x.mean(axis=0)),
