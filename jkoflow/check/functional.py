@@ -69,13 +69,18 @@ def check_functional(F: Functional, mu: Measure, *, rng: Any = None) -> Report:
     >>> check_functional(wrong, mu, rng=0)["gradient"].verdict.name
     'REJECTED'
     """
-    if not isinstance(F, Functional):
-        raise InvalidFunctional(f"F must be a functional, not {type(F).__name__}: "
-                                "wrap a Python function with @jkoflow.functional")  # fmt: skip
     rng = generator(rng)
-    here = guarded("evaluation", partial(evaluate, F, a_measure(mu, "mu")))
+    here = guarded("evaluation", partial(evaluate, a_functional(F), a_measure(mu, "mu")))
     found = [here] if isinstance(here, Finding) else attack(F, here, rng)
     return Report(f"{F!r} at {mu!r}", tuple(found))
+
+
+def a_functional(value: Any) -> Functional:
+    """``value`` itself, if it is a functional."""
+    if isinstance(value, Functional):
+        return value
+    raise InvalidFunctional(f"F must be a functional, not {type(value).__name__}: "
+                            "wrap a Python function with @jkoflow.functional")  # fmt: skip
 
 
 def attack(F: Functional, here: Evaluated, rng: Any) -> list[Finding]:

@@ -16,7 +16,7 @@ from ..functionals.identity import spec_digest
 from ..measures.base import Array
 from ..measures.many import Laws, alike
 from ..problem import Problem
-from ..status import Status
+from ..status import InvalidProblem, Status
 from ..store.format import Altered, Impossible, read_run
 from ..verdict import Decided, Finding, Report, Verdict, at_most, rejected, undecided, worst
 from . import policy
@@ -48,6 +48,8 @@ def check_run(problem: Problem, run: Any) -> Report:
     ------
     StoreError
         If there is no readable run: nothing to judge.
+    InvalidProblem
+        If ``problem`` is no problem, or ``run`` no run.
 
     Examples
     --------
@@ -57,7 +59,7 @@ def check_run(problem: Problem, run: Any) -> Report:
     'ACCEPTED'
     """
     try:
-        run = _opened(run)
+        run = _opened(problem, run)
     except (Altered, Impossible) as error:
         return Report(f"a run of {problem.functional!r}", (rejected("record", str(error)),))
     found: dict[tuple[str, str], Finding] = {}
@@ -69,10 +71,12 @@ def check_run(problem: Problem, run: Any) -> Report:
     return Report(f"{walk.count} steps of {problem.functional!r}", tuple(found.values()))
 
 
-def _opened(run: Any) -> Any:
-    if isinstance(run, (str, os.PathLike)):
-        return read_run(os.fspath(run))
-    return run if hasattr(run, "records") or hasattr(run, "head") else read_run(run.path)
+def _opened(problem: Any, run: Any) -> Any:
+    ready, path = hasattr(run, "records") or hasattr(run, "head"), getattr(run, "path", run)
+    if not (isinstance(problem, Problem) and (ready or isinstance(path, (str, os.PathLike)))):
+        raise InvalidProblem("check_run takes a Problem and a run of it, a Trajectory or a folder, "
+                             f"not {problem!r:.60} and {run!r:.60}")  # fmt: skip
+    return run if ready else read_run(os.fspath(path))
 
 
 def _findings(problem: Problem, run: Any, walk: Walk) -> Iterator[Finding]:

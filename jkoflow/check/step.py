@@ -12,14 +12,14 @@ import numpy as np
 
 from ..arguments import is_finite
 from ..functionals.base import Functional
-from ..measures.base import Array, Measure
+from ..measures.base import Array, Measure, a_measure
 from ..measures.many import Laws
 from ..measures.order import kept_sorted
 from ..record import Witness
 from ..verdict import Decided, Finding, Report, Verdict, at_most, rejected, undecided, worst
 from . import policy
 from .evaluate import Noise, Rows, Stack, consistent, stack
-from .functional import guarded
+from .functional import a_functional, guarded
 from .transport import Transport, certify_all
 
 CLAIMED = "F is λ-convex along generalised geodesics, as it claims (check_functional attacks it)"
@@ -61,6 +61,11 @@ def check_step(
     -------
     Report
 
+    Raises
+    ------
+    InvalidFunctional, InvalidMeasure
+        If F is no functional, or a measure none.
+
     Examples
     --------
     >>> from jkoflow import Gaussian, QuadraticPotential
@@ -73,12 +78,12 @@ def check_step(
     def findings() -> Iterator[Finding]:
         if not (is_finite(tau) and tau > 0):
             raise Decided(rejected("membership", f"τ must be positive and finite, not {tau!r}"))
-        old, new = Laws([before]), Laws([after])
+        old, new = (Laws([a_measure(mu, "a step's measure")]) for mu in (before, after))
         yield membership(old, new)
         rows, here = evaluated(F, old).rows, evaluated(F, new)
         yield from judged(steps_of(F, old, rows, here, np.array([tau]), [witness]))
 
-    return Report(f"one step of {F!r}", tuple(told(findings())))
+    return Report(f"one step of {a_functional(F)!r}", tuple(told(findings())))
 
 
 def told(findings: Iterator[Finding], where: str = "") -> Iterator[Finding]:
