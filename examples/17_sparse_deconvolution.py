@@ -21,7 +21,7 @@ for name, first, length in (("all of the circle", 0.0, 2 * np.pi), ("an arc", 1.
     run = jf.flow(jf.Problem(0.5 * R, start, tau=np.full(150, 0.01)),
                   jf.steppers.ParticleProximal(tolerance=1e-5))  # fmt: skip
     risks[name] = 2 * run.energies[-1]
-    print(f"start on {name}: R = {risks[name]:.2g}, no positive measure below {fit.lower_bound:.1g}")
+    print(f"start on {name}: R = {risks[name]:.2g}, certified infimum {fit.lower_bound:.1g}")
 
 near = np.abs(np.array(angles)[:, None] - fit.angles) < 0.15
 print("masses on the grid near the spikes:", (near @ fit.masses).round(2))

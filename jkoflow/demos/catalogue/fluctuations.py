@@ -171,6 +171,7 @@ def draw(s: Settings, variance: Array, noise: Array) -> Any:
     right.set_ylabel("batch size P*")
     right.set_title(f"enough at dt = {s.dt:g}")
     for ax in (left, middle, right):
+        ax.set_xscale("log", base=2)
         ax.legend(frameon=False, fontsize="small")
     return figure
 

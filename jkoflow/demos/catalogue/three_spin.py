@@ -53,12 +53,11 @@ class Settings:
     times: tuple[float, ...] = (0.0, 1.0, 2.0, 4.0, 8.0, 12.0, 16.0)
     judged: tuple[float, ...] = (0.0, 1.0, 2.0)
     dt: float = 0.1
-    groups: int = 8  # a slope's interval comes from means over groups of runs
     draws: int = 4000
     level: float = 0.5  # risk, of E f² = 3.9, that the convergence time is until
     sigmoids: tuple[Sigmoid, ...] = (
-        Sigmoid(10, (32, 64, 128, 256, 512), 8, 1000, 50),
-        Sigmoid(25, (32, 64, 128, 256), 8, 2000, 100),
+        Sigmoid(10, (16, 32, 64, 128, 256, 512), 16, 200, 200, 1.0),
+        Sigmoid(25, (16, 32, 64, 128, 256, 512), 16, 200, 200, 1.0),
     )
 
 
@@ -66,8 +65,8 @@ def settings(quick: bool) -> Settings:
     """The full experiment, or one of a few seconds."""
     if quick:
         return Settings(
-            widths=(8, 16, 32, 64, 128), runs=8, groups=4, draws=1000, dt=0.2,
-            sigmoids=(Sigmoid(10, (16, 32, 64, 128), 8, 300, 40, 0.4, records=2),),
+            widths=(16, 32, 64, 128), runs=10, draws=1000, dt=0.2,
+            sigmoids=(Sigmoid(10, (16, 32, 64, 128, 256), 16, 40, 200, 1.0, records=1),),
         )  # fmt: skip
     return Settings()
 
@@ -91,7 +90,7 @@ def gaussian_run(
     n = max(widths)
     z = uniform_on_sphere(n, dim, np.sqrt(dim), rng)
     theta = np.column_stack([rng.standard_normal(n), z])
-    grid = np.unique([*times, *np.linspace(0.0, max(times), 41)])
+    grid = np.unique([*times, *np.linspace(0.0, max(times), 33)])
     steps = round(max(times) / dt)
     rows = []
     for width in widths:
@@ -99,9 +98,10 @@ def gaussian_run(
                                record=grid) for part in parts_of(theta, width)]  # fmt: skip
         rows.append(np.mean([flow.values(R) for flow in flows], axis=0))
     risks, at = np.array(rows), flows[0].times
+    never = [row.min() > level for row in risks]
     reached = [np.interp(-np.log(level), -np.log(row), at) for row in risks]
     kept = np.argmin(np.abs(at[:, None] - np.array(times)), axis=0)
-    return {"risk": risks[:, kept], "time": np.array(reached), "last": risks[:, -1]}
+    return {"risk": risks[:, kept], "time": np.where(never, np.nan, reached)}
 
 
 def sigmoid_run(
@@ -146,7 +146,7 @@ def run(session: Session) -> DemoResult:
         table = session.sweep(sigmoid_run, axes, f"sigmoid-units-{g.dim}", rng=2)
         values = table.array("risk").reshape(g.runs, len(g.widths), g.records + 1)
         sigmoids.append((g, values, table.array("t").reshape(g.runs, -1)[0]))
-        findings.append(sigmoid_finding(s, *sigmoids[-1]))
+        findings.append(sigmoid_finding(*sigmoids[-1]))
     return finish(
         session.out, "3-spin energies learned by networks of n units", findings,
         draw(s, risk, time, sigmoids), caption(s), facts(s, risk, time, sigmoids), [],
@@ -154,10 +154,19 @@ def run(session: Session) -> DemoResult:
     )  # fmt: skip
 
 
-def excess(risk: Array, groups: int) -> Array:
-    """Mean risk at n minus at 2n, per group of runs: (groups, widths − 1, times)."""
-    difference = risk[:, :-1] - risk[:, 1:]
-    return difference.reshape(groups, -1, *difference.shape[1:]).mean(axis=1)
+def excess(risk: Array) -> Array:
+    """Risk at n minus at 2n for each run: (runs, widths − 1, times)."""
+    return np.asarray(risk[:, :-1] - risk[:, 1:])
+
+
+def pseudo_runs(values: Array) -> Array:
+    """Rows whose logarithms are the jackknife's pseudo-values of log(mean of the rows).
+
+    A single run's difference of risks may be negative where its mean is not.
+    """
+    runs, total = len(values), values.sum(axis=0)
+    log_mean, log_others = np.log(total / runs), np.log((total - values) / (runs - 1))
+    return np.exp(runs * log_mean - (runs - 1) * log_others)
 
 
 def identity(s: Settings) -> list[Finding]:
@@ -184,10 +193,10 @@ def identity(s: Settings) -> list[Finding]:
 def gaussian_findings(s: Settings, risk: Array, time: Array) -> list[Finding]:
     """Slopes −1 at early times, an excess that the flow reduces, a time that does not grow."""
     widths = np.array(s.widths)
-    differences = excess(risk, s.groups)
+    differences = excess(risk)
     found = []
     for t in s.judged:
-        rate = fit_rate(widths[:-1], differences[:, :, s.times.index(t)])
+        rate = fit_rate(widths[:-1], pseudo_runs(differences[:, :, s.times.index(t)]))
         found.append(rate.finding("Gaussian units: R(n) − R(2n) falls like 1/n", -1.0,
                                   (-0.5, -2.0), margin=0.15, where=f"T = {t:g}"))  # fmt: skip
     start, end = widths[-2] * differences[:, -1, 0], widths[-2] * differences[:, -1, -1]
@@ -196,37 +205,32 @@ def gaussian_findings(s: Settings, risk: Array, time: Array) -> list[Finding]:
         f"n = {widths[-2]}, T = {s.times[-1]:g}", "of its value at the start; errors heal",
     ))  # fmt: skip
     wide = widths >= 32
-    times = time.reshape(s.groups, -1, len(widths)).mean(axis=1)[:, wide]
-    found.append(fit_rate(widths[wide], times).finding(
+    found.append(fit_rate(widths[wide], time[:, wide]).finding(
         f"Gaussian units: time to R = {s.level:g} does not depend on n", 0.0, (0.5, -0.5),
         margin=0.2, where=f"n ≥ {widths[wide][0]}",
     ))  # fmt: skip
     return found
 
 
-def sigmoid_finding(s: Settings, g: Sigmoid, values: Array, t: Array) -> Finding:
+def sigmoid_finding(g: Sigmoid, values: Array, t: Array) -> Finding:
     """Slope −1 at the last time."""
-    k = len(t) - 1
-    rows = excess(values, min(s.groups, g.runs))[:, :, k]
-    if (rows <= 0).any():  # too noisy for logarithms by groups: all runs together
-        rows = rows.mean(axis=0, keepdims=True)
-    return fit_rate(g.widths[:-1], rows).finding(
+    return fit_rate(g.widths[:-1], pseudo_runs(excess(values)[:, :, -1])).finding(
         f"sigmoid units, d = {g.dim}: R(n) − R(2n) falls like 1/n", -1.0, (-0.5, -2.0),
-        margin=0.2, where=f"t = {t[k]:g}",
+        margin=0.2, where=f"t = {t[-1]:g}",
     )  # fmt: skip
 
 
 def draw(s: Settings, risk: Array, time: Array, sigmoids: list[Any]) -> Any:
     """Excess loss against n, Gaussian and sigmoid units; loss against time; time against n."""
-    figure, axes = new_figure(4, width=4.5, height=3.9)
+    figure, axes = new_figure(2, 2, width=5.2, height=3.7)
     widths = np.array(s.widths)
     shown = [t for t in s.times if t in (*s.judged, 8.0, s.times[-1])]
     for k, t in enumerate(shown):
-        rows = excess(risk, s.groups)[:, :, s.times.index(t)]
+        rows = excess(risk)[:, :, s.times.index(t)]
         _draw_line(axes[0], widths[:-1], rows, k, f"T = {t:g}")
     axes[0].set_title(f"Gaussian units, d = {s.dim}, gradient flow")
     for k, (g, values, t) in enumerate(sigmoids):
-        rows = excess(values, min(s.groups, g.runs))[:, :, -1]
+        rows = excess(values)[:, :, -1]
         _draw_line(axes[1], np.array(g.widths[:-1]), rows, k, f"d = {g.dim}, t = {t[-1]:g}")
     axes[1].set_title("sigmoid units, SGD")
     for ax in axes[:2]:
@@ -234,6 +238,7 @@ def draw(s: Settings, risk: Array, time: Array, sigmoids: list[Any]) -> Any:
         x = np.array([low, high])
         ax.plot(x, ax.lines[0].get_ydata()[0] * ax.lines[0].get_xdata()[0] / x, color="#888888",
                 linewidth=0.8, label="slope −1")  # fmt: skip
+        ax.set_xscale("log", base=2)
         ax.set_xlabel("number n of units")
         ax.set_ylabel("mean of R(n) − R(2n)")
         ax.legend(frameon=False, fontsize="small")
@@ -257,7 +262,7 @@ def draw(s: Settings, risk: Array, time: Array, sigmoids: list[Any]) -> Any:
 
 
 def _draw_line(ax: Any, widths: Array, rows: Array, k: int, label: str) -> None:
-    """Means of groups of runs with their standard errors, on logarithmic axes."""
+    """Means of the runs with their standard errors, on logarithmic axes."""
     mean, error = rows.mean(axis=0), rows.std(axis=0, ddof=1) / np.sqrt(len(rows))
     up = np.maximum(mean, 1e-12)
     ax.loglog(widths, up, color=COLOURS[k], linestyle=DASHES[k], marker="os^Dv"[k], markersize=4,
@@ -286,7 +291,7 @@ def facts(s: Settings, risk: Array, time: Array, sigmoids: list[Any]) -> dict[st
     widths = np.array(s.widths)
     rows: dict[str, Any] = {}
     for t in s.times:
-        values = excess(risk, s.groups)[:, :, s.times.index(t)].mean(axis=0)
+        values = excess(risk)[:, :, s.times.index(t)].mean(axis=0)
         rows[f"2n·(R(n) − R(2n)) at T = {t:g}, n = {widths[0]} … {widths[-2]}"] = ", ".join(
             f"{v:.2f}" for v in 2 * widths[:-1] * values
         )
