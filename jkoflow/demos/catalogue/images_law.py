@@ -200,7 +200,7 @@ def facts(
 DEMO = Demo(
     "images-law",
     "Two-layer networks of N = 100 … 10 000 units on images: one law of the parameters",
-    200, 5,
+    40, 5,
     "Sirignano, Spiliopoulos 2018: N and k/N = 1 known, on MNIST; digits here, the rest ours",
     run, "C3",
 )  # fmt: skip
