@@ -13,7 +13,6 @@ from ... import networks
 from ...check import Finding, check_fixed_point, check_run, check_samples
 from ...dynamics.sgd import sgd
 from ...dynamics.sgd_record import Recording, radii
-from ...equilibrium.box import GibbsDensity, solve_gibbs_density
 from ...equilibrium.gibbs import Gibbs, solve_gibbs
 from ...flows.driver import flow as jko_flow
 from ...flows.sweep import Sweep
@@ -37,9 +36,6 @@ from ..registry import Demo, DemoResult
 from ..session import Session
 
 UNIT = networks.SimpleUnit(networks.truncated_relu)
-SMALL = networks.SimpleUnit(networks.tanh)
-ALPHA = 0.01
-"""Level of each of the five batteries of tests, so that all of them together have 5%."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +55,6 @@ class Settings:
     epsilon: float = 2e-4
     batch: int = 8
     seeds: int = 5
-    small_neurons: int = 3000
-    small_beta: float = 20.0
-    small_lam: float = 0.1
-    small_epsilon: float = 1e-3
-    small_t: float = 25.0
 
     @property
     def classes(self) -> networks.GaussianClasses:
@@ -85,7 +76,7 @@ def settings(quick: bool) -> Settings:
     """The full experiment, or one of a few seconds."""
     if quick:
         return Settings(cells=400, T=6.0, halvings=3, neurons=300, epsilon=5e-4, batch=4,
-                        seeds=3, small_neurons=250, small_epsilon=4e-3)  # fmt: skip
+                        seeds=3)  # fmt: skip
     return Settings()
 
 
@@ -105,22 +96,6 @@ def noisy_run(seed: int, kappa: float, dim: int, delta: float, lam: float, beta:
     return {"radii": run.statistics["radii"], "theta": run.theta.astype(float), "risk": risk}
 
 
-def small_run(D: int, kappa: float, neurons: int, lam: float, beta: float, epsilon: float,
-              t: float, rng: Any) -> dict[str, Array]:  # fmt: skip
-    """The particles of a network with D parameters a neuron, after noisy SGD."""
-    x, y = small_data(D)
-    theta = kappa * rng.standard_normal((neurons, D))
-    run = sgd(SMALL, networks.EmpiricalData(x, y), theta, steps=round(t / epsilon), lam=lam,
-              epsilon=epsilon, beta=beta, batch=4, rng=rng)  # fmt: skip
-    return {"theta": run.theta}
-
-
-def small_data(D: int) -> tuple[Array, Array]:
-    """Nine inputs on the line, with a constant beside them for D = 2, and targets."""
-    x = np.linspace(-2.0, 2.0, 9)
-    return np.stack([x, np.ones(9)], axis=1)[:, :D], 0.8 * np.sin(1.5 * x) + 0.3 * (D - 1)
-
-
 def run(session: Session) -> DemoResult:
     """The demo ``noisy``: compute, judge, draw."""
     s = settings(session.quick)
@@ -135,31 +110,25 @@ def run(session: Session) -> DemoResult:
                  neurons=s.neurons, epsilon=s.epsilon, batch=s.batch, times=s.times.tolist())
             for i in range(s.seeds)]  # fmt: skip
     runs = session.sweep(noisy_run, grid, "sgd", rng=11)
-    session.echo("small networks, one and two parameters a neuron")
-    cells = [dict(D=D, kappa=k, neurons=s.small_neurons, lam=s.small_lam, beta=s.small_beta,
-                  epsilon=s.small_epsilon, t=s.small_t) for D in (1, 2) for k in (0.3, 3.0)]
-    small = session.sweep(small_run, cells, "small", rng=12)
     session.echo("judging")
     taus, gaps, rate = dissipation(s, F)
-    densities, found = small_findings(s, small)
     findings = [
         *(f for i, p in enumerate(problems)
           for f in about(f"flow {i}", check_run(p, session.out / f"flow-{i}"))),
         *equilibrium_findings(s, F, flows, stars),
         rate.finding("dissipation: F(0) − F(T) − Σ W2²/τ vanishes like τ", 1.0, (0.0, 0.5, 2.0),
                      margin=0.15, where="T = 1"),
-        *sgd_findings(s, F, risk, flows[0], runs, stars[0]), *found,
+        *sgd_findings(s, F, risk, flows[0], runs, stars[0]),
     ]  # fmt: skip
     curves = distances(s, flows[0], runs, stars[0])
     data = {"t_sgd": s.times, "W2_sgd_to_gibbs": curves["SGD"], "T_flow": flows[0].times,
             "free_energy": np.array([f.energies for f in flows]), "tau": taus,
-            "dissipation_gap": gaps, "theta_d1": np.array([r["theta"] for r in small.results[:2]]),  # type: ignore[index]
-            "theta_d2": np.array([r["theta"] for r in small.results[2:]])}  # type: ignore[index]  # fmt: skip
-    figure = draw(s, flows, runs, stars[0], curves, (taus, gaps, rate), densities, small)
+            "dissipation_gap": gaps}  # fmt: skip
+    figure = draw(s, flows, runs, stars[0], curves, (taus, gaps, rate))
     return finish(
         session.out, "Noisy SGD, the flow of its free energy, and the Gibbs law", findings, figure,
         caption(s), facts(s, flows, runs, stars[0], risk),
-        [session.out / name for name in ("flow-0", "flow-1", "sgd", "small")], data,
+        [session.out / name for name in ("flow-0", "flow-1", "sgd")], data,
     )  # fmt: skip
 
 
@@ -245,7 +214,7 @@ def sgd_findings(
     ))  # fmt: skip
     found += risk_findings(s, risk, runs, star)
     theta = runs.results[0]["theta"]  # type: ignore[index]
-    report = check_samples(F, theta, reference=star, rng=3, alpha=ALPHA)
+    report = check_samples(F, theta, reference=star, rng=3, alpha=0.01)
     return [*found, *about(f"particles in R^{s.dim}", report)]
 
 
@@ -271,37 +240,12 @@ def iid_excess(s: Settings, law: Cells) -> float:
     return float(outputs.var(axis=1, ddof=1).mean()) / s.neurons
 
 
-def small_findings(s: Settings, small: Sweep) -> tuple[list[GibbsDensity], list[Finding]]:
-    """Networks with θ in R and R²: ρ* on a grid, the judge of it, and the particles."""
-    densities, found = [], []
-    for D in (1, 2):
-        F = free_energy(networks.data_risk(SMALL, *small_data(D)), s.small_lam, s.small_beta)
-        rng = np.random.default_rng(D)
-        stars = [solve_gibbs_density(F, -np.ones(D), np.ones(D), start=e)
-                 for e in (None, *rng.normal(size=(3, 9)))]  # fmt: skip
-        star = stars[0]
-        densities.append(star)
-        apart = max(abs(g(star.box.points) - star.log_density).max() for g in stars)
-        found.append(close(
-            f"D = {D}: ρ* is the same from several starts: log density", float(apart), 1e-4,
-            "4 starts", "gaps of 1e-12 bound KL/β, and with it densities to 1e-5 or so",
-        ))  # fmt: skip
-        found += about(f"D = {D}: ρ*", check_fixed_point(F, star, domain=star.domain))
-        for k, result in zip((0.3, 3.0), small.results[2 * D - 2 : 2 * D], strict=True):
-            assert result is not None
-            kept = result["theta"][: min(s.small_neurons, 1500)]
-            found += about(f"D = {D}, start κ = {k:g}", check_samples(
-                F, kept, reference=star.sample(3000, rng=4), rng=5, alpha=ALPHA))  # fmt: skip
-    return densities, found
-
-
 def draw(
     s: Settings, flows: list[Trajectory], runs: Sweep, star: Gibbs, curves: dict[str, Array],
-    identity: tuple[Array, Array, Rate], densities: list[GibbsDensity], small: Sweep,
+    identity: tuple[Array, Array, Rate],
 ) -> Any:
-    """Laws, energies, distances, dissipation, and the two small networks."""
-    figure, axes = new_figure(3, 2, width=4.7, height=3.6)
-    laws, energies, far, identities, line, plane = axes
+    """Laws, energies, distances, and the dissipation."""
+    figure, (laws, energies, far, identities) = new_figure(2, 2, width=5.4, height=3.6)
     plot_histogram(runs.array("radii")[0, -1], label=f"SGD, t = {s.times[-1]:g}", quantity="|w|",
                    bins=25, ax=laws)  # fmt: skip
     for T in (0.0, 0.5, 2.0):
@@ -329,32 +273,10 @@ def draw(
     identities.loglog(taus, rate(taus), color=COLOURS[1], linestyle=DASHES[1],
                       label=f"slope {rate.slope:.3f} ± {rate.half_width:.3f}")  # fmt: skip
     identities.set(xlabel="step τ (JKO time)", ylabel="missing dissipation",
-                   title="dF/dT = −∫|∇δF|² dρ")  # fmt: skip
-    draw_small(s, line, plane, densities, small)
-    for ax in (laws, energies, far, identities, line):
+                   title="dF/dT = −∫|∇δF/δρ|² dρ")  # fmt: skip
+    for ax in (laws, energies, far, identities):
         ax.legend(frameon=False, fontsize=7)
     return figure
-
-
-def draw_small(
-    s: Settings, line: Any, plane: Any, densities: list[GibbsDensity], small: Sweep
-) -> None:
-    """θ in R: histograms from two starts on the density; θ in R²: points on its contours."""
-    x = densities[0].box.points[:, 0]
-    for i, k in enumerate((0.3, 3.0)):
-        height, edges = np.histogram(small.results[i]["theta"][:, 0], bins=40, density=True)  # type: ignore[index]
-        line.plot(0.5 * (edges[1:] + edges[:-1]), height, "os"[i], color=COLOURS[1 + i],
-                  markersize=3.5, label=f"SGD from κ = {k:g}")  # fmt: skip
-    line.plot(x, np.exp(densities[0].log_density), color=COLOURS[0], label="ρ*")
-    line.set(xlabel="θ", ylabel="density", title=f"D = 1, N = {s.small_neurons}", xlim=(-4, 4))
-    box = densities[1].box
-    grid = [np.unique(box.points[:, i]) for i in (0, 1)]
-    height = np.exp(densities[1].log_density).reshape(box.n, box.n)
-    theta = small.results[3]["theta"][:800]  # type: ignore[index]
-    plane.plot(theta[:, 0], theta[:, 1], ".", color="#888888", markersize=2)
-    plane.contour(grid[0], grid[1], height.T, levels=6, colors=[COLOURS[0]], linewidths=1.0)
-    plane.set(xlabel="w", ylabel="b", xlim=(-4, 4), ylim=(-3, 3),
-              title="D = 2: SGD from κ = 3 (dots), ρ* (lines)")  # fmt: skip
 
 
 def caption(s: Settings) -> str:
@@ -364,8 +286,7 @@ def caption(s: Settings) -> str:
         f"{s.batch}) on two isotropic Gaussian classes in R^{s.dim}, standard deviations 1 ± "
         f"{s.delta:g} (convention std), truncated ReLU, against the JKO flow of F = ½R + "
         "(λ/2)∫|w|² + H/β in the law of |w|, and its fixed point ρ* by quadrature. The flow's "
-        "clock T is twice SGD's t. Lower right: tanh(wx) and tanh(wx + b) on nine inputs, "
-        f"λ = {s.small_lam:g}, β = {s.small_beta:g}, after t = {s.small_t:g}; ρ* on a grid. "
+        "clock T is twice SGD's t. "
         "Classes and unit as in Mei, Montanari and Nguyen (2018); λ, β and the rest are ours."
     )
 
@@ -389,8 +310,8 @@ def facts(
 DEMO = Demo(
     "noisy",
     "Noisy SGD, the flow of its free energy, and the Gibbs law both end in",
-    150, 9,
+    100, 9,
     "isotropic Gaussian classes (std) and truncated ReLU in R^40 as in Mei, Montanari and Nguyen "
-    "2018; λ, β, N, ε and the small networks are ours",
+    "2018; λ, β, N and ε are ours",
     run, "A5",
 )  # fmt: skip
