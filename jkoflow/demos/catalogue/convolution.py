@@ -162,7 +162,7 @@ def facts(found: Mapping[str, Array]) -> dict[str, Any]:
 DEMO = Demo(
     "convolution",
     "Convolution-like networks of several widths on images: one learning curve",
-    180, 6,
+    180, 9,
     "Nguyen 2019, with images at hand instead of CIFAR-10 (Fashion-MNIST if installed); all ours",
     run, "D3",
 )  # fmt: skip

@@ -202,7 +202,7 @@ def facts(s: Settings, curves: Mapping[str, Array]) -> dict[str, Any]:
 DEMO = Demo(
     "multilayer",
     "Five-layer networks of widths 50 … 800 on Gaussians: one learning curve",
-    150, 6,
+    180, 10,
     "Nguyen 2019: widths, α, laws of the start known, which layer they are of recalled; data ours",
     run, "D1",
 )  # fmt: skip

@@ -136,7 +136,7 @@ def facts(found: Mapping[str, Array]) -> dict[str, Any]:
 DEMO = Demo(
     "multilayer-digits",
     "Four-layer networks of widths 100 … 1600 on handwritten digits: one learning curve",
-    240, 5,
+    100, 5,
     "Nguyen 2019: depth and widths known; scikit-learn's digits, even against odd; the rest ours",
     run, "D2",
 )  # fmt: skip
