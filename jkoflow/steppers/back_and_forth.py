@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..functionals.base import Functional
+from ..functionals.internal import Congestion
 from ..measures.base import Array, Measure
 from ..measures.grid import Grid
 from ..record import State, Witness
@@ -21,6 +22,8 @@ from .grid_dual import Dual, DualPoint
 from .grid_plan import plan_of
 from .grid_potential import Linearised
 
+_MATCHED = 100.0  # times the tolerance: densities are that much coarser than dual values
+_TRUSTED = 1e-6  # relative density from which on its logarithm is believed
 _LIGHTEST = 1e-3  # relative density below which the metric takes no notice of it
 
 
@@ -99,26 +102,21 @@ class _Solver:
         self.iterations = self.evaluations = 0
 
     def first_guess(self) -> Array:
-        """The potential that would leave the density where it is: φ = −u'(μ) − V, transformed."""
-        price = self.F.internal.first_variation(self.mu, self.mu.points) if self._has_slope \
-            else np.zeros(len(self.mu.points))  # fmt: skip
-        potential = self.smooth.at_cells(self.mu)
-        phi = -(price.reshape(self.mu.shape) + potential)
-        return spline_coefficients(CTransform(self._held(phi), self.mu.spacing, self.tau).value)
+        """The potential that would leave the density where it is, φ = −u'(μ) − V, transformed.
 
-    @property
-    def _has_slope(self) -> bool:
-        from ..functionals.internal import Congestion
-
-        return not any(isinstance(f, Congestion) for _, f in self.F.internal.terms)
-
-    def _held(self, phi: Array) -> Array:
-        """Finite everywhere, and no further down than transport over the box can reach."""
+        Logarithms of tails are not believed, and obstacles are deep holes.
+        """
+        log_density = np.log(np.maximum(self.mu.density, _TRUSTED * self.mu.density.max()))
+        price = np.zeros(self.mu.shape)
+        for c, f in self.F.internal.terms:
+            if not isinstance(f, Congestion):
+                price += c * f.slope(log_density)  # type: ignore[attr-defined]
+        if not isinstance(self.conjugate, OfEntropy):
+            price[self.mu.density == 0] = 0.0
+        phi = -price - self.smooth.at_cells(self.mu)
         reach = float(((self.mu.upper - self.mu.lower) ** 2).sum()) / (2.0 * self.tau)
-        finite = phi[np.isfinite(phi)]
-        top = float(finite.max()) if len(finite) else 0.0
-        phi = np.where(np.isnan(phi), top, phi)
-        return np.clip(phi, top - reach, top + reach)
+        phi = np.maximum(phi, phi.max() - 2.0 * reach)
+        return spline_coefficients(CTransform(phi, self.mu.spacing, self.tau).value)
 
     def run(self, place: Array) -> StepOutput:
         """Ascend; with smooth parts that are not linear, again at each new density."""
@@ -136,7 +134,7 @@ class _Solver:
                 best = (value, found.point, rho)
             else:
                 self.smooth.damp()
-            if abs(self.smooth.mismatch(rho)) <= self.options.tolerance * self._lost(value):
+            if abs(self.smooth.mismatch(rho)) <= _MATCHED * self.options.tolerance * self._lost(value):
                 break
             self.smooth.move(rho)
         else:
