@@ -67,7 +67,8 @@ def run(session: Session) -> DemoResult:
     seen = exact + s.noise * np.random.default_rng(s.seed).standard_normal(exact.shape)
     R, fit = deconvolution_risk(seen), fit_on_grid(seen, 4000)
 
-    flows, findings = {}, []
+    flows: dict[str, Trajectory] = {}
+    findings: list[Finding] = []
     for name in STARTS:
         session.echo(f"JKO flow of ½R, {s.particles} spikes, {name} start, {len(s.taus)} steps")
         problem = Problem(0.5 * R, s.start(name), s.taus)
@@ -126,7 +127,7 @@ def comparison(
               (risks["localised"] - fit.lower_bound) / scale, 0.1, _end(flows["localised"])),
         close("localised start: the least part of a spike that was found", least, 0.1,
               _end(flows["localised"]), "no particle ever comes near some spike"),
-        still("localised start: the slope where it stays", flows["localised"], scale),
+        still("localised start: it has come to rest; lost lately, relative", flows["localised"], scale),
     ]  # fmt: skip
 
 
@@ -230,7 +231,7 @@ def facts(
 DEMO = Demo(
     "deconvolution",
     "Sparse deconvolution on the circle: particles find the spikes if they start everywhere",
-    15, 5,
+    6, 4,
     "five spikes, Dirichlet kernel of order 7: Chizat and Bach 2018 (recalled); positive masses, "
     "places, noise and steps are ours",
     run, "C1",

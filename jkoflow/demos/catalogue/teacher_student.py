@@ -139,8 +139,9 @@ def draw(s: Settings, excess: Array) -> Any:
     left.set_title("excess risk of the students")
     part = (excess[:, :, 2] < s.success).mean(axis=1)
     low, high = wilson(part * s.seeds, s.seeds)
-    right.errorbar(widths, part, yerr=np.maximum([part - low, high - part], 0.0), fmt="o-",
-                   color=COLOURS[0], capsize=3, markersize=4, label="runs, 95% interval")  # fmt: skip
+    bars = np.maximum([part - low, high - part], 0.0)
+    right.errorbar(widths, part, yerr=bars, fmt="o-", color=COLOURS[0], capsize=3, markersize=4,
+                   label="runs, 95% interval")  # fmt: skip
     right.set_ylabel(f"part of runs below {s.success:g}")
     right.set_title("probability of success")
     for ax in (left, right):

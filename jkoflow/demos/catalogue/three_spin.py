@@ -65,8 +65,8 @@ def settings(quick: bool) -> Settings:
     """The full experiment, or one of a few seconds."""
     if quick:
         return Settings(
-            widths=(16, 32, 64, 128), runs=10, draws=1000, dt=0.2,
-            sigmoids=(Sigmoid(10, (16, 32, 64, 128, 256), 16, 40, 200, 1.0, records=1),),
+            widths=(16, 32, 64, 128), runs=8, draws=1000, dt=0.2,
+            sigmoids=(Sigmoid(10, (16, 32, 64, 128, 256), 12, 40, 200, 1.0, records=1),),
         )  # fmt: skip
     return Settings()
 
