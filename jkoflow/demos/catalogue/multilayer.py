@@ -166,6 +166,8 @@ def _draw_gaps(ax: Any, s: Settings, curves: Mapping[str, Array]) -> None:
     ax.plot(n, other, "s-.", color=COLOURS[1], label="μ2 = 0.8 and 1")
     ax.set_xscale("log")
     ax.set_yscale("log")
+    ax.set_xticks(n, labels=[f"{width}" for width in s.widths])
+    ax.set_xticks([], minor=True)
     ax.set_xlabel("width n")
     ax.set_ylabel("gap of two starts' curves")
     ax.set_title("what the limit forgets, and what not")
