@@ -113,6 +113,17 @@ def test_what_has_no_rule_is_told():
             free(1).support(lambda x, bad=bad: np.full(len(x), bad))
 
 
+@pytest.mark.parametrize("closed", [False, True])
+def test_where_to_look_holds_the_measure_and_the_domain(closed):
+    mu = jf.Quantiles([-1.0, 0.0, 0.5, 2.0])
+    space = rules_of(mu, np.array([[-0.5], [3.0]]), closed, None)[0]
+    np.testing.assert_array_equal(space.box[:, 0], [-0.5 if closed else -1.0, 3.0])
+    np.testing.assert_array_equal(space.ends[:, 0], [-0.5, 3.0] if closed else [-np.inf, np.inf])
+    alone = rules_of(mu, None, False, None)[0]
+    np.testing.assert_array_equal(alone.box[:, 0], [-1.0, 2.0])
+    assert rules_of(mu, None, False, 20)[0].nodes == (20, 30)
+
+
 def test_domains():
     np.testing.assert_array_equal(domain_of((0, 2), jf.Quantiles([0.0, 1.0])), [[0.0], [2.0]])
     np.testing.assert_array_equal(domain_of(((0, 1), (2, 3)), None), [[0, 1], [2, 3]])
