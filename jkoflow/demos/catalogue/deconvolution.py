@@ -127,7 +127,7 @@ def comparison(
               (risks["localised"] - fit.lower_bound) / scale, 0.1, _end(flows["localised"])),
         close("localised start: the least part of a spike that was found", least, 0.1,
               _end(flows["localised"]), "no particle ever comes near some spike"),
-        still("localised start: it has come to rest; lost lately, relative", flows["localised"], scale),
+        still("localised start: it rests; risk lost lately, relative", flows["localised"], scale),
     ]  # fmt: skip
 
 
