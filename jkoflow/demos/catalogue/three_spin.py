@@ -56,8 +56,8 @@ class Settings:
     draws: int = 4000
     level: float = 0.5  # risk, of E f² = 3.9, that the convergence time is until
     sigmoids: tuple[Sigmoid, ...] = (
-        Sigmoid(10, (16, 32, 64, 128, 256, 512), 16, 200, 200, 1.0),
-        Sigmoid(25, (16, 32, 64, 128, 256, 512), 16, 200, 200, 1.0),
+        Sigmoid(10, (16, 32, 64, 128, 256), 16, 200, 200, 1.0),
+        Sigmoid(25, (16, 32, 64, 128, 256), 16, 200, 200, 1.0),
     )
 
 
@@ -316,7 +316,7 @@ def data(s: Settings, risk: Array, time: Array, sigmoids: list[Any]) -> dict[str
 DEMO = Demo(
     "three-spin",
     "Learning 3-spin energies: the loss falls like 1/n, the time does not depend on n",
-    500, 9,
+    240, 9,
     "3-spin energies on the sphere, Gaussian units at d=5, sigmoid units at d=10 and 25: Rotskoff "
     "and Vanden-Eijnden 2018 (recalled); starts, steps, α and widths are ours",
     run, "B1",
