@@ -22,7 +22,7 @@ assert jf.check_fixed_point(F, star, domain=star.domain).verdict is jf.Verdict.A
 
 start = 3.0 * np.random.default_rng(0).normal(size=(400, 2))
 run = jf.sgd(unit, EmpiricalData(x, y), start, steps=6000, epsilon=4e-3, lam=LAM, beta=BETA,
-             batch=4, rng=1)  # fmt: skip
+             batch=40, rng=1)  # fmt: skip
 report = jf.check_samples(F, run.theta, reference=star.sample(1500, rng=2), rng=3)
 print(report)
 assert report.verdict is jf.Verdict.ACCEPTED
