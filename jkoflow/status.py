@@ -30,6 +30,7 @@ class Status(Enum):
     UNBOUNDED = "the step's objective has no minimiser: it is unbounded from below"
     INFEASIBLE = "no admissible measure satisfies the step's constraints"
     SOLVER_FAILED = "the external solver gave no usable answer"
+    DEGENERATE = "simplices of the mesh became nearly flat; re-mesh, or take a smaller tau"
     NON_FINITE = "a value that is not finite (NaN or infinity) appeared"
     LOST_MASS = "the total mass changed during a step"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import ClassVar
@@ -12,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..status import InvalidMeasure
 from .base import Array, Measure, finite_array, frozen, probability_weights, real_array, register
+from .simplices import edges, log_volume_gradients, qualities, signed_volumes
 
 Simplices = NDArray[np.int64]
 
@@ -110,7 +110,7 @@ class Mesh(Measure):
     def quality(self) -> Array:
         """Of each simplex: its volume over that of the regular simplex with the same mean squared
         edge, so 1 if regular and 0 if flat; shape (k,)."""
-        return simplex_quality(self._nodes[self._simplices])
+        return qualities(self._nodes[self._simplices])
 
     def nodal_mean(self, of_simplices: ArrayLike) -> Array:
         """Values of simplices (k,) at the nodes (n,): means weighted by mass."""
@@ -189,7 +189,7 @@ class Mesh(Measure):
     def _simplex_of(self, x: Array) -> NDArray[np.intp]:
         """A simplex that holds each point, or −1."""
         corners = self._nodes[self._simplices]
-        inverse = np.linalg.inv(_edges(corners))  # (k, d, d)
+        inverse = np.linalg.inv(edges(corners))  # (k, d, d)
         found = np.full(len(x), -1, dtype=np.intp)
         low, high = corners.min(axis=1), corners.max(axis=1)
         for i, point in enumerate(x):
@@ -211,40 +211,6 @@ class Mesh(Measure):
 
     def __repr__(self) -> str:
         return f"Mesh({len(self._nodes)} nodes, {len(self._simplices)} simplices in R^{self.dim})"
-
-
-def signed_volumes(corners: Array) -> Array:
-    """det(x_1 − x_0, …, x_d − x_0)/d! of simplices (k, d+1, d)."""
-    dim = corners.shape[2]
-    return np.asarray(np.linalg.det(_edges(corners)) / math.factorial(dim))
-
-
-def log_volume_gradients(corners: Array) -> Array:
-    """Gradients of log|T| in the corners of T, (k, d+1, d); their sum over corners is 0."""
-    others = np.swapaxes(np.linalg.inv(_edges(corners)), 1, 2)
-    return np.concatenate([-others.sum(axis=1, keepdims=True), others], axis=1)
-
-
-def volume_polynomials(corners: Array, velocities: Array) -> Array:
-    """Coefficients in t, (k, d+1), of the volume of simplices whose corners move uniformly."""
-    dim = corners.shape[2]
-    times = np.linspace(0.0, 1.0, dim + 1)
-    values = np.stack([signed_volumes(corners + t * velocities) for t in times], axis=1)
-    return np.asarray(np.linalg.solve(np.vander(times, increasing=True), values.T).T)
-
-
-def simplex_quality(corners: Array) -> Array:
-    """|T| over that of the regular simplex with the same mean squared edge."""
-    dim = corners.shape[2]
-    first, second = np.triu_indices(dim + 1, 1)
-    squares = ((corners[:, first] - corners[:, second]) ** 2).sum(axis=2).mean(axis=1)
-    regular = math.sqrt((dim + 1) / 2.0**dim) / math.factorial(dim)
-    return np.asarray(signed_volumes(corners) / (regular * squares ** (dim / 2)))
-
-
-def _edges(corners: Array) -> Array:
-    """Rows x_k − x_0, (k, d, d)."""
-    return corners[:, 1:] - corners[:, :1]
 
 
 def _corners(simplices: ArrayLike, n: int, dim: int) -> Simplices:

@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike
 from ..arguments import is_finite, is_whole
 from ..status import InvalidMeasure
 from .base import Array, finite_array
-from .mesh import Mesh, Simplices, signed_volumes
+from .mesh import Mesh, Simplices
+from .simplices import signed_volumes
 
 Density = Callable[[Array], ArrayLike]
 

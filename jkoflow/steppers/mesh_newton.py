@@ -1,81 +1,135 @@
-"""Newton systems of a step on a mesh: a sparse matrix, and what is not sparse on top of it."""
+"""Newton systems of a step on a mesh: element matrices, and conjugate gradients on them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
 from scipy import sparse
-from scipy.sparse import linalg
 
 from ..measures.base import Array
+from ..measures.mesh import Mesh
 from .mesh_objective import MeshObjective, MeshPoint
 
-_CG_STEPS = 200
-_SHIFTS = 12
+_FLOOR = 0.1  # least eigenvalue of a block of the preconditioner, in units of w/τ
+Map = Callable[[Array], Array]
+
+
+class Direction(NamedTuple):
+    """A displacement (n, d) of descent, the decrement −⟨gradient, step⟩ > 0, whether the matrix
+    curved downwards on the way, and the rounds it took."""
+
+    step: Array
+    decrement: float
+    curved: bool
+    rounds: int
+
+
+class Assembly:
+    """Where the blocks of element matrices go in a sparse matrix: the same for all iterations."""
+
+    def __init__(self, mu: Mesh) -> None:
+        n, corners = len(mu.nodes), mu.simplices
+        size = corners.shape[1]
+        pairs = np.repeat(corners, size, axis=1) * n + np.tile(corners, (1, size))
+        places, slot = np.unique(pairs, return_inverse=True)
+        self.slot, self.columns = slot.ravel(), places % n
+        self.starts = np.searchsorted(places, np.arange(n + 1) * n)
+        self.diagonal = np.searchsorted(places, np.arange(n) * (n + 1))
+
+    def sums(self, elements: Array) -> Array:
+        """Element matrices (k, d+1, d+1, d, d) summed into blocks (places, d, d)."""
+        dim, count = elements.shape[-1], len(self.columns)
+        flat = elements.reshape(-1, dim * dim).T
+        found = [np.bincount(self.slot, entry, count) for entry in flat]
+        return np.stack(found, axis=1).reshape(count, dim, dim)
+
+    def matrix(self, blocks: Array) -> sparse.bsr_array:
+        return sparse.bsr_array((blocks, self.columns, self.starts))
 
 
 class System:
-    """The Hessian at a point of the objective, and directions from it."""
+    """The Hessian at a point of the objective, as it is or made positive, and directions from it.
 
-    def __init__(self, objective: MeshObjective, point: MeshPoint) -> None:
-        self.objective, self.point = objective, point
-        self.parts = point.smooth.parts
-        self.shape = point.gradient.shape
-        self.matrix = self._sparse()
+    With A = Σ_k g_k v_kᵀ the velocity gradient of a simplex, its Hessian is q(tr A)² + p tr(A²).
+    Turning lowers it: tr(A²) = |sym A|² − |skew A|². A step far from the minimiser may tear the
+    mesh by such turns, which no optimal map makes, so ``straightened`` adds a share of
+    p|skew A|². With all of it the matrix is positive where McCann's condition holds,
+    m ≥ 1 − 1/d; without any, Newton's method converges quadratically.
+    """
 
-    def newton(self) -> tuple[Array, float]:
-        """The direction −H⁻¹g and the decrement ⟨g, H⁻¹g⟩ > 0.
+    def __init__(self, objective: MeshObjective, point: MeshPoint, assembly: Assembly) -> None:
+        self.point, self.assembly = point, assembly
+        w, g = objective.mu.weights / objective.tau, point.slopes
+        turned = g[:, :, None, :, None] * g[:, None, :, None, :]  # g_k ⊗ g_l, (k, d+1, d+1, d, d)
+        straight = np.swapaxes(turned, -1, -2)
+        p, q = (c[:, None, None, None, None] for c in (point.pressure, point.bend))
+        own = point.smooth.blocks + w[:, None, None] * np.eye(g.shape[2])
+        self.exact = assembly.sums(q * turned + p * straight)
+        self.exact[assembly.diagonal] += own
+        inner = np.einsum("tka,tla->tkl", g, g)[..., None, None] * np.eye(g.shape[2])
+        self.skew = 0.5 * assembly.sums(p * (inner - straight))
+        self.inverses = _inverses((self.exact + self.skew)[assembly.diagonal], _FLOOR * w)
 
-        Where the Hessian does not make it a direction of descent, multiples of the mass matrix
-        are added: that is a step of smaller τ.
-        """
-        gradient = self.point.gradient.ravel()
-        shift = 0.0
-        mass = sparse.diags_array(
-            np.repeat(self.objective.mu.weights, self.shape[1]) / self.objective.tau
-        )
-        for _ in range(_SHIFTS):
-            direction = -self._solved(self.matrix + shift * mass, gradient)
-            decrement = -float(gradient @ direction)
-            if np.isfinite(decrement) and decrement >= 0.0:
-                return direction.reshape(self.shape), decrement
-            shift = 4.0 * shift if shift else 1.0
-        return -gradient.reshape(self.shape), float(gradient @ gradient)
-
-    def _solved(self, matrix: sparse.csc_array, f: Array) -> Array:
-        """Sparse factorisation; with parts that are not sparse, conjugate gradients around it."""
-        lu = linalg.splu(
-            sparse.csc_matrix(matrix), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0,
-            options={"SymmetricMode": True},
-        )  # fmt: skip
-        if not self.parts:
-            return np.asarray(lu.solve(f))
-        n = len(f)
+    def direction(self, straightened: float, tolerance: float, most: int) -> Direction:
+        """Conjugate gradients on the Hessian, which stop where it curves downwards."""
+        blocks = self.exact + straightened * self.skew if straightened else self.exact
+        matrix, shape = self.assembly.matrix(blocks), self.point.gradient.shape
 
         def times(v: Array) -> Array:
-            u = v.reshape(self.shape)
-            rest = sum((part.apply(u) for part in self.parts), np.zeros(self.shape))
-            return np.asarray(matrix @ v + rest.ravel())
+            found = matrix @ v.ravel()
+            for part in self.point.smooth.parts:
+                found += part.apply(v).ravel()
+            return np.asarray(found.reshape(shape))
 
-        found, _ = linalg.cg(
-            linalg.LinearOperator((n, n), matvec=times), f, rtol=1e-10, maxiter=_CG_STEPS,
-            M=linalg.LinearOperator((n, n), matvec=lu.solve),
-        )  # fmt: skip
-        return np.asarray(found)
+        def near(v: Array) -> Array:
+            return np.asarray(np.einsum("nab,nb->na", self.inverses, v))
 
-    def _sparse(self) -> sparse.csc_array:
-        """Transport and the smooth part's blocks on the diagonal, and the simplices' matrices."""
-        mu, point, d = self.objective.mu, self.point, self.shape[1]
-        g = point.slopes
-        local = np.einsum("t,tka,tlb->tkalb", point.bend, g, g)
-        local += np.einsum("t,tla,tkb->tkalb", point.pressure, g, g)
-        degrees = (mu.simplices[:, :, None] * d + np.arange(d)).reshape(len(g), -1)
-        size = degrees.shape[1]
-        rows = np.repeat(degrees, size, axis=1).ravel()
-        columns = np.tile(degrees, (1, size)).ravel()
-        n = len(mu.nodes)
-        blocks = point.smooth.blocks + (mu.weights / self.objective.tau)[:, None, None] * np.eye(d)
-        own = (np.arange(n)[:, None] * d + np.arange(d)).reshape(n, d)
-        rows = np.concatenate([rows, np.repeat(own, d, axis=1).ravel()])
-        columns = np.concatenate([columns, np.tile(own, (1, d)).ravel()])
-        values = np.concatenate([local.ravel(), blocks.ravel()])
-        return sparse.coo_array((values, (rows, columns)), shape=(n * d, n * d)).tocsc()
+        gradient = self.point.gradient
+        step, curved, rounds = conjugate_gradients(times, near, -gradient, tolerance, most)
+        return Direction(step, -float(np.vdot(gradient, step)), curved, rounds)
+
+
+def _inverses(blocks: Array, least: Array) -> Array:
+    """Inverses of symmetric blocks (n, d, d), with eigenvalues raised to ``least`` (n,)."""
+    values, vectors = np.linalg.eigh(blocks)
+    values = np.maximum(values, least[:, None])
+    return np.asarray(np.einsum("nai,ni,nbi->nab", vectors, 1.0 / values, vectors))
+
+
+def conjugate_gradients(
+    times: Map, near: Map, f: Array, tolerance: float, most: int
+) -> tuple[Array, bool, int]:
+    """Solve Hx = f to a relative residual in the norm of the preconditioner.
+
+    Stops at the last iterate where a direction with ⟨p, Hp⟩ ≤ 0 turns up (Steihaug 1983), which
+    is one of descent; the answer to the first such direction is the preconditioner's.
+
+    Returns
+    -------
+    x, curved, rounds
+
+    Examples
+    --------
+    >>> H = np.diag([1.0, 4.0])
+    >>> conjugate_gradients(lambda v: H @ v, lambda v: v, np.array([1.0, 4.0]), 1e-12, 9)
+    (array([1., 1.]), False, 2)
+    """
+    x, r = np.zeros_like(f), f.copy()
+    z = near(r)
+    p, rz = z.copy(), float(np.vdot(r, z))
+    enough = tolerance**2 * rz
+    for rounds in range(1, most + 1):
+        if not rz > enough:
+            return x, False, rounds - 1
+        q = times(p)
+        curvature = float(np.vdot(p, q))
+        if not curvature > 0.0:
+            return (x if rounds > 1 else p), True, rounds
+        x += rz / curvature * p
+        r -= rz / curvature * q
+        z = near(r)
+        rz, last = float(np.vdot(r, z)), rz
+        p = z + rz / last * p
+    return x, False, most

@@ -10,7 +10,8 @@ from ..functionals.base import Functional
 from ..functionals.curvature import Curvature
 from ..functionals.internal import Internal
 from ..measures.base import Array
-from ..measures.mesh import Mesh, log_volume_gradients, signed_volumes
+from ..measures.mesh import Mesh
+from ..measures.simplices import log_volume_gradients, room, signed_volumes
 from ..status import MissingStructure
 
 
@@ -18,12 +19,15 @@ from ..status import MissingStructure
 class MeshPoint:
     """Objective and gradient (n, d) at nodes x, with what its Hessian is made of.
 
+    ``size`` is what the objective's terms add up to without signs, for its rounding.
+
     The element matrices are q_T g gᵀ + p_T (g gᵀ)ᵗ for the gradients g (k, d+1, d) of log|T|: p
     is the pressure times the volume, and q its derivative.
     """
 
     x: Array
     value: float
+    size: float
     gradient: Array
     slopes: Array
     pressure: Array
@@ -48,26 +52,29 @@ class MeshObjective:
         corners = x[mu.simplices]
         volume = signed_volumes(corners)
         if not volume.min() > 0:
-            return MeshPoint(x, np.inf, *(np.empty(0),) * 4, Curvature(np.empty((0, 0, 0))))
-        value, p, q = self._internal(self.log_mass - np.log(volume))
+            nothing = np.empty(0)
+            return MeshPoint(x, np.inf, np.inf, *(nothing,) * 4, Curvature(np.empty((0, 0, 0))))
+        value, size, p, q = self._internal(self.log_mass - np.log(volume))
         slopes = log_volume_gradients(corners)
         moved = x - mu.nodes
         part = self.smooth.expansion(x, mu.weights)
-        value += part.value + float(mu.weights @ (moved**2).sum(axis=1)) / (2.0 * self.tau)
+        paid = float(mu.weights @ (moved**2).sum(axis=1)) / (2.0 * self.tau)
+        value, size = value + part.value + paid, size + abs(part.value) + paid
         force = mu.weights[:, None] * (part.gradient + moved / self.tau)
         force -= self._gathered(p[:, None, None] * slopes)
-        return MeshPoint(x, value, force, slopes, p, q, part.curvature)
+        return MeshPoint(x, value, size, force, slopes, p, q, part.curvature)
 
-    def _internal(self, log_density: Array) -> tuple[float, Array, Array]:
-        """Σ m e, with p = m e' and q = m e'' of each simplex."""
-        total, p, q = 0.0, np.zeros(len(log_density)), np.zeros(len(log_density))
+    def _internal(self, log_density: Array) -> tuple[float, float, Array, Array]:
+        """Σ m e and Σ m|e|, with p = m e' and q = m e'' of each simplex."""
+        total, size, p, q = 0.0, 0.0, np.zeros(len(log_density)), np.zeros(len(log_density))
         m = self.mu.mass
         for c, f in self.internal:
             e, de, dde = f.energy_per_mass(log_density)
             total += c * float(m @ e)
+            size += abs(c) * float(m @ np.abs(e))
             p += c * m * de
             q += c * m * dde
-        return total, p, q
+        return total, size, p, q
 
     def _gathered(self, of_corners: Array) -> Array:
         """Sums over the simplices of each node, (k, d+1, d) → (n, d)."""
@@ -75,34 +82,6 @@ class MeshObjective:
         columns = of_corners.reshape(-1, self.mu.dim).T
         return np.stack([np.bincount(index, c, n) for c in columns], axis=1)
 
-    def room(self, x: Array, direction: Array) -> float:
-        """How far along the direction all volumes stay positive; infinite if for ever.
-
-        |T| is a polynomial of degree d in the length; its least positive root ends the room.
-        """
-        from ..measures.mesh import volume_polynomials
-
-        coefficients = volume_polynomials(x[self.mu.simplices], direction[self.mu.simplices])
-        return least_positive_root(coefficients)
-
-
-def least_positive_root(coefficients: Array) -> float:
-    """Of polynomials Σ_j a_j t^j (k, d+1) with a_0 > 0, d ≤ 3; inf if none has one.
-
-    Only those that change sign before t = 2 matter, and a step never goes beyond 1: the others
-    are left out by the lower bound a_0 − Σ|a_j|2^j where that is positive.
-
-    Examples
-    --------
-    >>> least_positive_root(np.array([[1.0, -1.0, 0.0], [6.0, -5.0, 1.0], [1.0, 2.0, 1.0]]))
-    1.0
-    """
-    powers = 2.0 ** np.arange(coefficients.shape[1])
-    doubtful = coefficients[:, 0] <= (np.maximum(-coefficients, 0.0) * powers)[:, 1:].sum(axis=1)
-    least = np.inf
-    for row in coefficients[doubtful]:
-        roots = np.roots(row[::-1])
-        real = roots.real[(np.abs(roots.imag) <= 1e-9 * np.abs(roots)) & (roots.real > 0)]
-        if len(real):
-            least = min(least, float(real.min()))
-    return least
+    def room(self, x: Array, step: Array) -> float:
+        """How far along a displacement all volumes stay positive; infinite if for ever."""
+        return room(x[self.mu.simplices], step[self.mu.simplices])

@@ -1,0 +1,108 @@
+"""Geometry of triangles and tetrahedra: volumes, their derivatives, and how good a shape is.
+
+Arrays of corners have shape (k, d+1, d), d = 2 or 3.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .base import Array
+
+
+def edges(corners: Array) -> Array:
+    """Rows x_j − x_0, j = 1…d, (k, d, d)."""
+    return corners[:, 1:] - corners[:, :1]
+
+
+def cofactors(rows: Array) -> Array:
+    """Of matrices with rows (k, d, d): det(M) M⁻ᵀ, whose rows dot those of M are det(M)."""
+    if rows.shape[2] == 2:
+        flipped = rows[:, ::-1, ::-1].copy()
+        flipped[:, [0, 1], [1, 0]] *= -1.0
+        return np.asarray(flipped)
+    a, b, c = rows[:, 0], rows[:, 1], rows[:, 2]
+    return np.stack([np.cross(b, c), np.cross(c, a), np.cross(a, b)], axis=1)
+
+
+def signed_volumes(corners: Array) -> Array:
+    """det(x_1 − x_0, …, x_d − x_0)/d!
+
+    Examples
+    --------
+    >>> signed_volumes(np.array([[[0, 0], [1, 0], [0, 1.0]]]))
+    array([0.5])
+    """
+    rows = edges(corners)
+    return np.asarray(_determinants(rows, cofactors(rows)) / math.factorial(corners.shape[2]))
+
+
+def log_volume_gradients(corners: Array) -> Array:
+    """Gradients of log|T| in the corners of T, (k, d+1, d); their sum over corners is 0."""
+    rows = edges(corners)
+    normal = cofactors(rows)
+    others = normal / _determinants(rows, normal)[:, None, None]
+    return np.concatenate([-others.sum(axis=1, keepdims=True), others], axis=1)
+
+
+def _determinants(rows: Array, normal: Array) -> Array:
+    return np.asarray(np.einsum("ka,ka->k", rows[:, 0], normal[:, 0]))
+
+
+def qualities(corners: Array) -> Array:
+    """|T| over that of the regular simplex with the same mean squared edge, at most 1."""
+    dim = corners.shape[2]
+    first, second = np.triu_indices(dim + 1, 1)
+    squares = ((corners[:, first] - corners[:, second]) ** 2).sum(axis=2).mean(axis=1)
+    regular = math.sqrt((dim + 1) / 2.0**dim) / math.factorial(dim)
+    return np.asarray(signed_volumes(corners) / (regular * squares ** (dim / 2)))
+
+
+def room(corners: Array, velocities: Array) -> float:
+    """The first time at which a simplex of positive volume is flat; infinite if none ever is.
+
+    Only times below 2 are looked for: no step goes beyond 1.
+
+    Examples
+    --------
+    >>> triangle = np.array([[[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]])
+    >>> room(triangle, -triangle * [1.0, 0.0]), room(triangle, triangle)
+    (1.0, inf)
+    """
+    return least_positive_root(volume_polynomials(corners, velocities))
+
+
+def volume_polynomials(corners: Array, velocities: Array) -> Array:
+    """Coefficients in t, (k, d+1), of the volume of simplices whose corners move uniformly."""
+    rows, moved = edges(corners), edges(velocities)
+    normal, turned = cofactors(rows), cofactors(moved)
+    terms = [_determinants(rows, normal), np.einsum("kab,kab->k", moved, normal)]
+    if corners.shape[2] == 3:
+        terms.append(np.einsum("kab,kab->k", rows, turned))
+    terms.append(_determinants(moved, turned))
+    return np.stack(terms, axis=1) / math.factorial(corners.shape[2])
+
+
+def least_positive_root(coefficients: Array) -> float:
+    """Of polynomials Σ_j a_j t^j, (k, d+1), with a_0 > 0; inf if none has one below 2.
+
+    Those that a_0 > Σ_j max(0, −a_j) 2^j shows to be positive are left out. The reciprocals of
+    the roots are the eigenvalues of a companion matrix, even where the degree is lower than d.
+
+    Examples
+    --------
+    >>> least_positive_root(np.array([[1.0, -1.0, 0.0], [6.0, -5.0, 1.0], [1.0, 2.0, 1.0]]))
+    1.0
+    """
+    degree = coefficients.shape[1] - 1
+    falling = (np.maximum(-coefficients, 0.0) * 2.0 ** np.arange(degree + 1))[:, 1:].sum(axis=1)
+    doubtful = coefficients[coefficients[:, 0] <= falling]
+    companion = np.zeros((len(doubtful), degree, degree))
+    companion[:, 0] = -doubtful[:, 1:] / doubtful[:, :1]
+    companion[:, np.arange(1, degree), np.arange(degree - 1)] = 1.0
+    inverse = np.linalg.eigvals(companion).ravel()
+    real = inverse.real[np.abs(inverse.imag) <= 1e-9 * np.abs(inverse)]
+    largest = float(real.max(initial=0.0))
+    return 1.0 / largest if largest > 0.5 else np.inf
