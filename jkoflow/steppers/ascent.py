@@ -13,6 +13,7 @@ from ..measures.base import Array
 _SUFFICIENT = 1e-4  # part of the predicted gain that a step must bring
 _SHORTER = 0.4
 _TRIALS = 12
+_WORTHWHILE = 1e-2  # of the expected gain: less is no reason to go on
 
 
 class Point(Protocol):
@@ -48,12 +49,14 @@ def ascend(
     enough: Callable[[P, float, int], bool],
     iterations: int,
     memory: int,
+    improved: Callable[[P], P] | None = None,
 ) -> Ascent[P]:
     """Climb from ``start`` by L-BFGS whose first model of the inverse Hessian is ``metric``.
 
     ``enough(point, expected, k)`` ends it, where ⟨gradient, direction⟩ = ``expected`` is twice
     the gain that the quadratic model foresees. A step must bring a part of that; where none
-    does, the memory is dropped, and if that does not help, the ascent ends.
+    does, the memory is dropped; if that does not help, ``improved`` may offer another point from
+    which to go on; and if that is no higher, the ascent ends.
     """
     pairs: deque[tuple[Array, Array, float]] = deque(maxlen=memory)
     here, looks, expected = start, 0, np.inf
@@ -65,9 +68,13 @@ def ascend(
         new, tried = _step(look, here, direction, expected)
         looks += tried
         if new is None:
-            if not pairs:
+            if pairs:
+                pairs.clear()
+                continue
+            other = here if improved is None else improved(here)
+            if other.value <= here.value + _WORTHWHILE * expected:
                 return Ascent(here, expected, k, looks, False)
-            pairs.clear()
+            here = other
             continue
         s, y = new.place - here.place, here.gradient - new.gradient
         curvature = float(np.vdot(s, y))

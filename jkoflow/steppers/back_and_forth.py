@@ -22,6 +22,7 @@ from .grid_dual import Dual, DualPoint
 from .grid_plan import plan_of
 from .grid_potential import Linearised
 
+_RESOLVED = 8.0  # times what the cells hide: where the map jumps, whole points go either way
 _MATCHED = 100.0  # times the tolerance: densities are that much coarser than dual values
 _TRUSTED = 1e-6  # relative density from which on its logarithm is believed
 _LIGHTEST = 1e-3  # relative density below which the metric takes no notice of it
@@ -134,7 +135,8 @@ class _Solver:
                 best = (value, found.point, rho)
             else:
                 self.smooth.damp()
-            if abs(self.smooth.mismatch(rho)) <= _MATCHED * self.options.tolerance * self._lost(value):
+            matched = _MATCHED * self.options.tolerance * self._lost(self.energy, value)
+            if abs(self.smooth.mismatch(rho)) <= matched:
                 break
             self.smooth.move(rho)
         else:
@@ -142,9 +144,9 @@ class _Solver:
         assert best is not None
         return self._output(best[1], best[2], converged)
 
-    def _lost(self, objective: float) -> float:
+    def _lost(self, energy: float, objective: float) -> float:
         """Energy that the step loses; at least a thousandth of what the cells' size hides."""
-        lost = self.energy - objective if np.isfinite(self.energy) else abs(objective)
+        lost = energy - objective if np.isfinite(energy) else abs(objective)
         return max(lost, 1e-3 * self.floor)
 
     def _density(self, point: DualPoint) -> Grid:
@@ -155,20 +157,25 @@ class _Solver:
         dual = Dual(self.mu, self.tau, self.conjugate, potential, self.options.refine)
         start = dual.at(place)
         a, b = self._metric(start)
-        bound, w = self.options.tolerance, self._weight()
+        bound, w, energy = self.options.tolerance, self._weight(), self._linear_energy(dual)
 
         def enough(point: DualPoint, expected: float, k: int) -> bool:
-            return expected <= 2.0 * bound * self._lost(point.value)
+            return expected <= 2.0 * bound * self._lost(energy, point.value)
 
         found = ascend(
             dual.at, start, lambda g: self.neumann.solve(g / w, a, b) / w, enough,
-            self.options.max_iterations, self.options.memory,
+            self.options.max_iterations, self.options.memory, DualPoint.tightened,
         )  # fmt: skip
         self.iterations += found.iterations
         self.evaluations += found.evaluations
-        if not found.converged and found.expected <= 1e-2 * self.floor:
-            found = found._replace(converged=True)  # kinks of ψ^c: less is left than cells hide
         return found
+
+    def _linear_energy(self, dual: Dual, rho: Grid | None = None) -> float:
+        """The energy before the step, or of ρ, with the linearised potential as smooth part."""
+        free = np.isfinite(dual.potential)  # obstacles hold no mass
+        potential = dual.cell_means(np.where(free, dual.potential, 0.0))
+        at = self.mu if rho is None else rho
+        return self.F.internal.value(at) + float(potential.ravel() @ at.weights)
 
     def _weight(self) -> Array:
         """√ of what the metric is weighted with: where the energy is entropy, the dual's Hessian
@@ -191,13 +198,17 @@ class _Solver:
 
     def _output(self, point: DualPoint, rho: Grid, converged: bool) -> StepOutput:
         plan = plan_of(point, rho)
-        status = Status.CONVERGED if converged else Status.MAX_ITERATIONS
-        if not np.isfinite(point.value):
+        primal = self._linear_energy(point.dual, rho) + plan.squared / (2.0 * self.tau)
+        gap = primal - point.value
+        fine = converged or gap <= _RESOLVED * self.floor  # kinks of ψ^c may end the ascent early
+        status = Status.CONVERGED if fine else Status.MAX_ITERATIONS
+        if not np.isfinite(gap):
             status = Status.NON_FINITE
         witness = Witness("grid", plan.arrays())
         stats = {
             "iterations": self.iterations, "evaluations": self.evaluations,
-            "residual": point.residual, "dual_value": point.value,
+            "residual": point.residual, "dual_value": point.value, "gap": gap,
+            "resolution": self.floor,
         }  # fmt: skip
         state = {"potential": point.place}
         return StepOutput(rho, state, witness, stats, status, plan.squared)

@@ -19,7 +19,7 @@ import numpy as np
 
 from ..measures.base import Array
 from ..measures.grid import Grid
-from ..transport.legendre import CTransform, spline_values
+from ..transport.legendre import CTransform, spline_coefficients, spline_values
 from .conjugate import Conjugate, normalised
 
 
@@ -47,6 +47,11 @@ class Dual:
     def seen(self) -> Array:
         """The old masses as splines see them."""
         return spline_values(self.mass)
+
+    def cell_means(self, refined: Array) -> Array:
+        """Means over the refined points of each cell."""
+        split = [size for n in self.mu.shape for size in (n, self.refine)]
+        return np.asarray(refined.reshape(split).mean(axis=tuple(range(1, len(split), 2))))
 
     def at(self, place: Array) -> DualPoint:
         """The dual at spline coefficients, shifted so that the new density has mass 1."""
@@ -92,9 +97,13 @@ class DualPoint:
         """L1 norm of the gradient: the mass that does not arrive where it should."""
         return float(np.abs(self.gradient).sum())
 
+    def tightened(self) -> DualPoint:
+        """ψ^cc ≥ ψ in place of ψ: as large as ψ^c allows, and so without loose ends."""
+        dual = self.dual
+        forth = CTransform(self.place, dual.mu.spacing, dual.tau).value
+        back = CTransform(spline_coefficients(forth), dual.mu.spacing, dual.tau).value
+        return dual.at(spline_coefficients(back))
+
     def cell_averages(self) -> Array:
         """The new density on the grid's own cells."""
-        k = self.dual.refine
-        split = [size for n in self.dual.mu.shape for size in (n, k)]
-        axes = tuple(range(1, len(split), 2))
-        return np.asarray(self.density.reshape(split).mean(axis=axes))
+        return self.dual.cell_means(self.density)

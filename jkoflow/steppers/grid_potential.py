@@ -25,7 +25,14 @@ class Linearised:
         self.share = 1.0
         shape = tuple(n * refine for n in mu.shape)
         points = centres(mu.lower, mu.spacing / refine, shape)
-        self._fixed = _variation(self.straight, mu, points).reshape(shape)
+        self._fixed = self._walled(_variation(self.straight, mu, points).reshape(shape))
+
+    def _walled(self, refined: Array) -> Array:
+        """Obstacles are whole cells: those whose centres V = +∞ holds at."""
+        centre = _variation(self.straight, self.mu, self.mu.points).reshape(self.mu.shape)
+        for axis in range(centre.ndim):
+            centre = np.repeat(centre, self.refine, axis=axis)
+        return np.where(np.isfinite(centre) & np.isfinite(refined), refined, centre)
 
     @property
     def linear(self) -> bool:
