@@ -237,7 +237,7 @@ def facts(rates: dict[str, Rate], axes: dict[str, Any], sweeps: dict[str, Array]
 DEMO = Demo(
     "large-numbers",
     "Errors of SGD against the flow: N^-½, ε^½, and how they depend on the dimension",
-    240, 9,
+    120, 9,
     "isotropic Gaussian classes (std) and truncated ReLU as in Mei, Montanari and Nguyen 2018, "
     "whose Theorem 3 gives the band up to its constant; N, ε, d, times and functions are ours",
     run, "A6",

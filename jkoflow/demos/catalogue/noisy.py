@@ -310,7 +310,7 @@ def facts(
 DEMO = Demo(
     "noisy",
     "Noisy SGD, the flow of its free energy, and the Gibbs law both end in",
-    100, 9,
+    60, 8,
     "isotropic Gaussian classes (std) and truncated ReLU in R^40 as in Mei, Montanari and Nguyen "
     "2018; λ, β, N and ε are ours",
     run, "A5",

@@ -161,7 +161,7 @@ def facts(densities: list[GibbsDensity]) -> dict[str, Any]:
 DEMO = Demo(
     "noisy-plane",
     "Noisy SGD with one and two parameters a neuron, against Gibbs laws on a grid",
-    40, 5,
+    45, 8,
     "all settings ours",
     run, "A5b",
 )  # fmt: skip

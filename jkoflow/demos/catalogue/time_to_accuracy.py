@@ -241,7 +241,7 @@ def facts(
 DEMO = Demo(
     "time-to-accuracy",
     "Noisy SGD is within η of the infimum after a time that does not grow with N",
-    240, 8,
+    170, 8,
     "settings ours; the statement is the general convergence theorem of Mei, Montanari and Nguyen "
     "2018, which names no numbers",
     run, "A8",
