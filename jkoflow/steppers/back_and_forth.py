@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..functionals.base import Functional
+from ..functionals.conjugate import OfEntropy, conjugate
 from ..functionals.internal import Congestion
 from ..measures.base import Array, Measure
 from ..measures.grid import Grid
@@ -17,7 +18,6 @@ from ..transport.legendre import CTransform, spline_coefficients
 from ..transport.neumann import Neumann
 from .ascent import Ascent, ascend
 from .base import StepOutput, Stepper, require_options
-from .conjugate import OfEntropy, conjugate
 from .grid_dual import Dual, DualPoint
 from .grid_plan import plan_of
 from .grid_potential import Linearised

@@ -17,10 +17,10 @@ from functools import cached_property
 
 import numpy as np
 
+from ..functionals.conjugate import Conjugate, normalised
 from ..measures.base import Array
 from ..measures.grid import Grid
 from ..transport.legendre import CTransform, spline_coefficients, spline_values
-from .conjugate import Conjugate, normalised
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ class MeshNewton(Stepper):
     """
 
     tolerance: float = 1e-8
-    max_iterations: int = 60
+    max_iterations: int = 30
     worst_quality: float = 1e-3
     proved: int = 4000
 

@@ -47,7 +47,7 @@ def descend(objective: MeshObjective, tolerance: float, max_iterations: int) -> 
         if np.abs(here.x).max() > far:
             return ended(here, Status.UNBOUNDED, k)
         system = System(objective, here, assembly)
-        found, length, used = _direction(objective, here, system, accuracy)
+        found, length, used, curved = _direction(objective, here, system, accuracy)
         rounds += used
         rounding = _ROUNDING * here.size
         lost = max(start - here.value, 0.0)
@@ -63,21 +63,24 @@ def descend(objective: MeshObjective, tolerance: float, max_iterations: int) -> 
             return ended(here, Status.STALLED, k, found.decrement)
         here = new
         accuracy = min(1e-2, max(1e-6, np.sqrt(found.decrement / (start - here.value + rounding))))
-    return ended(here, Status.MAX_ITERATIONS, max_iterations, found.decrement)
+    status = Status.NOT_CONVEX if curved else Status.MAX_ITERATIONS
+    return ended(here, status, max_iterations, found.decrement)
 
 
 def _direction(
     objective: MeshObjective, here: MeshPoint, system: System, accuracy: float
-) -> tuple[Direction, float, int]:
-    """The first good direction, how much of it to try, and the rounds that all of them took."""
-    rounds = 0
+) -> tuple[Direction, float, int, bool]:
+    """The first good direction, how much of it to try; the rounds that all of them took, and
+    whether the Hessian as it is curved downwards."""
+    rounds, curved = 0, False
     for share in _STRAIGHTENED:
         found = system.direction(share, accuracy, _ROUNDS)
         rounds += found.rounds
+        curved = curved or (share == 0.0 and found.curved)
         length = min(1.0, 0.9 * objective.room(here.x, found.step))
         if length > _FREE and not found.curved:
             break
-    return found, length, rounds
+    return found, length, rounds, curved
 
 
 def _line_search(

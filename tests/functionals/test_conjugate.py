@@ -7,7 +7,7 @@ import pytest
 
 import jkoflow as jf
 from jkoflow.status import MissingStructure
-from jkoflow.steppers.conjugate import conjugate, normalised
+from jkoflow.functionals.conjugate import conjugate, normalised
 
 ENERGIES = {
     "entropy": 0.7 * jf.Entropy(),

@@ -11,10 +11,10 @@ from typing import Protocol
 
 import numpy as np
 
-from ..functionals.base import Functional
-from ..functionals.internal import Congestion, Entropy, Internal, PowerEnergy
 from ..measures.base import Array
 from ..status import MissingStructure, NotDefined
+from .base import Functional
+from .internal import Congestion, Entropy, Internal, PowerEnergy
 
 
 class Conjugate(Protocol):
