@@ -1,6 +1,7 @@
 """What decreases along a flow: functionals of a measure, and their algebra."""
 
 from .base import Functional, Smooth
+from .blob import BlobEntropy, BlobPower
 from .custom import functional
 from .divergence import MMD, EnergyKernel, GaussianKernel, KullbackLeibler
 from .free_energy import free_energy
@@ -11,6 +12,8 @@ from .risk import Risk
 
 __all__ = [
     "MMD",
+    "BlobEntropy",
+    "BlobPower",
     "Congestion",
     "EnergyKernel",
     "Entropy",
