@@ -282,7 +282,8 @@ def caption(s: Settings) -> str:
         f"(dt = {s.dt:g}), {s.runs} runs, JKO clock. Second: units c·σ(⟨w, x⟩ + b), σ the "
         f"logistic function, SGD ({told}), clock t = kε. The loss excess is measured between n "
         f"and 2n units with the same particles, which cancels most of the noise; C/n has the "
-        f"difference C/2n. At d = 25 fewer units than shown are not yet in the 1/n regime. Target, units and d = 5, 10, 25: Rotskoff and Vanden-Eijnden 2018 "
+        f"difference C/2n. At d = 25 fewer units than shown are not yet in the 1/n regime. "
+        f"Target, units and d = 5, 10, 25: Rotskoff and Vanden-Eijnden 2018 "
         f"(recalled); starts, steps, α and n are ours."
     )
 
