@@ -137,15 +137,21 @@ def require_output(output: object, stepper: object) -> None:
         )
 
 
-def initial_energy(problem: Problem) -> float:
-    """F at the start, asked for twice.
+def recorded(stepper: object, F: Functional) -> Functional:
+    """The functional whose values are a run's energies: F, unless the stepper says otherwise."""
+    choose = getattr(stepper, "recorded", None)
+    return F if choose is None else choose(F)  # type: ignore[no-any-return]
+
+
+def initial_energy(problem: Problem, stepper: object = None) -> float:
+    """F at the start (or what the stepper has recorded in its place), asked for twice.
 
     Raises
     ------
     InvalidFunctional
         If F is not finite there, or answers differently twice.
     """
-    F, mu = problem.functional, problem.initial
+    F, mu = recorded(stepper, problem.functional), problem.initial
     energy = energy_of(F, mu)
     if not math.isfinite(energy):
         raise InvalidFunctional(

@@ -15,6 +15,7 @@ from .assess import (
     assessed,
     initial_energy,
     raised,
+    recorded,
     require_output,
     require_record,
     require_runnable,
@@ -83,7 +84,7 @@ def _step(
     try:
         output = stepper.step(F, mu, float(problem.taus[k]), state, random)
         require_output(output, stepper)
-        return output, *assessed(F, output)
+        return output, *assessed(recorded(stepper, F), output)
     except JkoflowError as error:
         error.add_note(f"This was in step {k + 1}.")
         raise
@@ -172,7 +173,7 @@ def flow(
     save, max_steps = as_schedule(save), limit(max_steps)
     watching = functions_of_records(observers, "observers")
     stopping = functions_of_records(events, "events")
-    trajectory = Trajectory(problem, initial_energy(problem))
+    trajectory = Trajectory(problem, initial_energy(problem, stepper))
     book = open_book(store, problem, stepper)
     resume = resume_from(book, trajectory)
     stop = stop_at(problem.steps, len(trajectory), max_steps)

@@ -10,6 +10,7 @@ from .base import StepOutput, Stepper
 _ORIGIN = {
     "QuantileNewton": "quantile",
     "ParticleProximal": "particle",
+    "Splitting": "splitting",
     "BuresProximal": "bures",
     "ConvexProgram": "convex",
     "BackAndForth": "back_and_forth",

@@ -68,6 +68,10 @@ class Stepper(ABC):
         """The state before the first step; empty where steps do not depend on the past."""
         return {}
 
+    def recorded(self, F: Functional) -> Functional:
+        """The functional whose values a run records: F itself, unless its measures have no F."""
+        return F
+
     @abstractmethod
     def step(
         self, F: Functional, mu: Measure, tau: float, state: State, rng: np.random.Generator
