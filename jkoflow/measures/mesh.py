@@ -138,6 +138,21 @@ class Mesh(Measure):
         return disc(radius, rings, density)
 
     @classmethod
+    def ball(
+        cls, radius: float, layers: int, density: Callable[[Array], ArrayLike] | None = None
+    ) -> Mesh:
+        """A ball about the origin of R^3, in layers of 12, 42, 92, … nodes.
+
+        Examples
+        --------
+        >>> Mesh.ball(1.0, 3)
+        Mesh(147 nodes, 540 simplices in R^3)
+        """
+        from .mesh_shapes import ball
+
+        return ball(radius, layers, density)
+
+    @classmethod
     def box(
         cls,
         lower: ArrayLike,

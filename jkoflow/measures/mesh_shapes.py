@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -47,6 +47,55 @@ def _between_rings(ring: int, first: list[int]) -> list[tuple[int, int, int]]:
     return found
 
 
+def ball(radius: float, layers: int, density: Density | None) -> Mesh:
+    """See `Mesh.ball`; an icosahedron's twenty tetrahedra, each cut into layers³, made round."""
+    if not (is_finite(radius) and radius > 0 and is_whole(layers)):
+        raise InvalidMeasure("a ball needs a positive radius and at least one layer: "
+                             f"{radius!r:.80}, {layers!r:.80}")  # fmt: skip
+    vertices, faces = _icosahedron()
+    places, cut = _cut_simplex(int(layers), 3)
+    # x_1 ≥ x_2 ≥ x_3 ≥ 0 is the path from the centre along the face's corners in their order,
+    # which neighbours share, so that the pieces of a common face are the same
+    steps = np.diff(np.concatenate([np.zeros((20, 1, 3)), vertices[faces]], axis=1), axis=1)
+    flat = np.einsum("pj,fja->fpa", places / layers, steps).reshape(-1, 3)
+    pieces = (cut + len(places) * np.arange(20)[:, None, None]).reshape(-1, 4)
+    _, first, same = np.unique(np.round(flat, 9) + 0.0, axis=0, return_index=True,
+                               return_inverse=True)  # fmt: skip
+    share = np.tile(places[:, :1] / layers, (20, 1))  # of the way out, along rays
+    norm = np.linalg.norm(flat, axis=1, keepdims=True)
+    nodes = radius * share * np.divide(flat, norm, out=np.zeros_like(flat), where=norm > 0)
+    return _massive(nodes[first], same.ravel()[pieces], density)
+
+
+def _icosahedron() -> tuple[Array, Simplices]:
+    """Its vertices (12, 3) on the unit sphere, and its faces (20, 3), each in rising order."""
+    golden = (1.0 + np.sqrt(5.0)) / 2.0
+    signs = np.array([(s, t) for s in (1.0, -1.0) for t in (golden, -golden)])
+    plane = np.column_stack([np.zeros(4), signs])
+    vertices = np.concatenate([np.roll(plane, k, axis=1) for k in range(3)])
+    near = np.linalg.norm(vertices[:, None] - vertices, axis=2) < 2.1  # edges have length 2
+    triples = itertools.combinations(range(12), 3)
+    faces = [t for t in triples if all(near[a, b] for a, b in itertools.combinations(t, 2))]
+    return vertices / np.hypot(1.0, golden), np.array(faces, dtype=np.int64)
+
+
+def _cut_simplex(n: int, dim: int) -> tuple[Array, Simplices]:
+    """The simplex n ≥ x_1 ≥ … ≥ x_d ≥ 0 cut into n^d: whole points, and corners of the pieces."""
+    corners = np.concatenate(list(_kuhn((n,) * dim)))
+    within = (np.diff(corners, axis=2) <= 0).all(axis=(1, 2))
+    places, pieces = np.unique(corners[within].reshape(-1, dim), axis=0, return_inverse=True)
+    return places.astype(float), pieces.reshape(-1, dim + 1)
+
+
+def _kuhn(shape: tuple[int, ...]) -> Iterator[Simplices]:
+    """Corners, as whole points (cells, d+1, d), of one simplex a cell for each order of axes."""
+    cells = np.indices(shape).reshape(len(shape), -1).T
+    for order in itertools.permutations(range(len(shape))):
+        path = np.cumsum(np.eye(len(shape), dtype=np.int64)[list(order)], axis=0)
+        path = np.concatenate([np.zeros((1, len(shape)), dtype=np.int64), path])
+        yield cells[:, None] + path
+
+
 def box(
     lower: ArrayLike, upper: ArrayLike, shape: tuple[int, ...], density: Density | None
 ) -> Mesh:
@@ -61,15 +110,9 @@ def box(
     sizes = tuple(int(n) + 1 for n in shape)
     axes = [np.linspace(a, b, n) for a, b, n in zip(low, high, sizes, strict=True)]
     nodes = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, dim)
-    cells = np.indices(shape).reshape(dim, -1)
-    simplices = []
-    for order in itertools.permutations(range(dim)):
-        place, corners = cells.copy(), [np.ravel_multi_index(tuple(cells), sizes)]
-        for axis in order:
-            place[axis] += 1
-            corners.append(np.ravel_multi_index(tuple(place), sizes))
-        simplices.append(np.stack(corners, axis=1))
-    return _massive(nodes, np.concatenate(simplices).astype(np.int64), density)
+    corners = np.concatenate(list(_kuhn(tuple(n - 1 for n in sizes))))
+    simplices = np.ravel_multi_index(tuple(np.moveaxis(corners, 2, 0)), sizes)
+    return _massive(nodes, simplices.astype(np.int64), density)
 
 
 def _massive(nodes: Array, simplices: Simplices, density: Density | None) -> Mesh:

@@ -13,6 +13,7 @@ from ..measures.mesh import Mesh
 from .mesh_objective import MeshObjective, MeshPoint
 
 _FLOOR = 0.1  # least eigenvalue of a block of the preconditioner, in units of w/τ
+_INNER = 1e-8
 Map = Callable[[Array], Array]
 
 
@@ -77,18 +78,40 @@ class System:
         blocks = self.exact + straightened * self.skew if straightened else self.exact
         matrix, shape = self.assembly.matrix(blocks), self.point.gradient.shape
 
-        def times(v: Array) -> Array:
-            found = matrix @ v.ravel()
-            for part in self.point.smooth.parts:
-                found += part.apply(v).ravel()
-            return np.asarray(found.reshape(shape))
-
         def near(v: Array) -> Array:
             return np.asarray(np.einsum("nab,nb->na", self.inverses, v))
 
-        gradient = self.point.gradient
-        step, curved, rounds = conjugate_gradients(times, near, -gradient, tolerance, most)
-        return Direction(step, -float(np.vdot(gradient, step)), curved, rounds)
+        def local(v: Array) -> Array:
+            return np.asarray((matrix @ v.ravel()).reshape(shape))
+
+        gradient, parts = self.point.gradient, self.point.smooth.parts
+        solve = _Solve(local, near, most)
+        if not parts:
+            step, curved, rounds = conjugate_gradients(local, near, -gradient, tolerance, most)
+        else:  # those may cost much more than the sparse matrix, which preconditions them
+            step, curved, rounds = conjugate_gradients(
+                lambda v: sum((part.apply(v) for part in parts), local(v)),
+                solve, -gradient, 0.1 * tolerance, most,
+            )  # fmt: skip
+        decrement = -float(np.vdot(gradient, step))
+        return Direction(step, decrement, curved or solve.curved, rounds + solve.rounds)
+
+
+class _Solve:
+    """A solution of the sparse system, as a preconditioner; remembers where it curved."""
+
+    def __init__(self, times: Map, near: Map, most: int) -> None:
+        self.times, self.near, self.most = times, near, most
+        self.curved, self.rounds = False, 0
+
+    def __call__(self, v: Array) -> Array:
+        if self.curved:  # of no use any more, but positive
+            return self.near(v)
+        x, self.curved, rounds = conjugate_gradients(
+            self.times, self.near, v, _INNER, self.most
+        )
+        self.rounds += rounds
+        return self.near(v) if self.curved else x
 
 
 def _inverses(blocks: Array, least: Array) -> Array:

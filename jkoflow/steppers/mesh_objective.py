@@ -6,13 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..functionals.base import Functional
-from ..functionals.curvature import Curvature
+from ..functionals.base import Expansion, Functional
+from ..functionals.curvature import Action, Curvature
 from ..functionals.internal import Internal
 from ..measures.base import Array
 from ..measures.mesh import Mesh
 from ..measures.simplices import log_volume_gradients, room, signed_volumes
 from ..status import MissingStructure
+
+_DIFFERENCE = 1e-5  # the third root of rounding, as central differences want
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class MeshObjective:
         self.internal = [(c, f) for c, f in F.internal.terms if isinstance(f, Internal)]
         if len(self.internal) < len(F.internal.terms):
             raise MissingStructure("a mesh takes internal energies of the library only")
-        self.log_mass = np.log(mu.mass)
+        self.log_mass, self.by_differences = np.log(mu.mass), False
 
     def at(self, x: Array) -> MeshPoint:
         """Value +∞ where a simplex is flat or turned over."""
@@ -57,12 +59,30 @@ class MeshObjective:
         value, size, p, q = self._internal(self.log_mass - np.log(volume))
         slopes = log_volume_gradients(corners)
         moved = x - mu.nodes
-        part = self.smooth.expansion(x, mu.weights)
+        part = self._smooth(x)
         paid = float(mu.weights @ (moved**2).sum(axis=1)) / (2.0 * self.tau)
         value, size = value + part.value + paid, size + abs(part.value) + paid
         force = mu.weights[:, None] * (part.gradient + moved / self.tau)
         force -= self._gathered(p[:, None, None] * slopes)
         return MeshPoint(x, value, size, force, slopes, p, q, part.curvature)
+
+    def _smooth(self, x: Array) -> Expansion:
+        """The smooth part; where it has no Hessian, differences of its gradient act as one."""
+        w = self.mu.weights
+        if not self.by_differences:
+            try:
+                return self.smooth.expansion(x, w)
+            except MissingStructure:
+                self.by_differences = True
+        value, gradient = self.smooth.value_and_gradient_at_points(x, w)
+
+        def hessian(v: Array) -> Array:
+            t = _DIFFERENCE * (1.0 + float(np.abs(x).max())) / max(float(np.abs(v).max()), 1e-300)
+            slope = self.smooth.gradient_at_points
+            return np.asarray(w[:, None] * (slope(x + t * v, w) - slope(x - t * v, w)) / (2.0 * t))
+
+        none = np.zeros((*x.shape, x.shape[1]))
+        return Expansion(value, gradient, Curvature(none, [Action(hessian)]))
 
     def _internal(self, log_density: Array) -> tuple[float, float, Array, Array]:
         """Σ m e and Σ m|e|, with p = m e' and q = m e'' of each simplex."""
