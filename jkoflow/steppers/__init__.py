@@ -14,7 +14,9 @@ _ORIGIN = {
     "BuresProximal": "bures",
     "ConvexProgram": "convex",
     "BackAndForth": "back_and_forth",
+    "EntropicScaling": "scaling",
     "MeshNewton": "mesh",
+    "SecondOrder": "second_order",
     "Exact": "exact",
     "ConvexExpression": "convex_expression",
 }
