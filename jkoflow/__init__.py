@@ -32,6 +32,7 @@ _NAMES = {
     "equilibrium.gibbs": ["solve_gibbs"],
     "check": [
         "check_functional", "check_step", "check_run", "check_fixed_point", "check_samples",
+        "check_second_order",
         "Verdict", "Report", "Finding",
     ],
 }  # fmt: skip

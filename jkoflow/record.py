@@ -26,8 +26,16 @@ class Witness:
         same weight; dual potentials with f_i + g_j ≤ |X_i − x_j|².
     ``"coupling"`` : ``rows`` (k,), ``columns`` (k,), ``values`` (k,), ``f`` (n,), ``g`` (m,)
         The entries of a coupling of the new (rows) with the old measure (columns); potentials.
+    ``"grid"`` : ``rows`` (k,), ``columns`` (k,), ``values`` (k,), ``potential`` (n_1, …)
+        The entries of a coupling of the new cells (rows) with the old ones, and the potential ψ on
+        the old cells of the step's dual problem.
     ``"symmetric-map"`` : ``matrix`` (d, d)
         The optimal map between Gaussians from the new to the old one, symmetric and positive.
+    ``"extrapolated"`` : ``alpha`` (1,), ``last.…``, maybe ``back`` (d, d), ``first.…``, ``middle.…``
+        Not of a JKO step, but of one of `jkoflow.steppers.SecondOrder`: how far beyond the old
+        measure it was taken from, and the arrays of the evidence for the minimisation from
+        there. Gaussians: the matrix of the optimal map to the old one. A step of two minimisations:
+        the arrays of the measure between them, and of the evidence for the first.
     """
 
     kind: str

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .fixed_point import check_fixed_point
 from .functional import check_functional
 from .run import check_run
+from .second_order import check_second_order
 from .step import check_step
 from .verdict import ExitCode, Finding, Report, Verdict
 
@@ -24,6 +25,7 @@ __all__ = [
     "check_functional",
     "check_run",
     "check_samples",
+    "check_second_order",
     "check_step",
 ]
 

@@ -50,7 +50,8 @@ def pulled_back(witness: Witness | None, weights: Array, values: Array) -> Array
     if witness.kind == "pairing":
         return np.asarray(values[arrays["order"]])
     total = np.zeros((len(weights), values.shape[1]))
-    np.add.at(total, arrays["rows"], arrays["values"][:, None] * values[arrays["columns"]])
+    rows, columns = (np.asarray(arrays[k], dtype=np.intp) for k in ("rows", "columns"))
+    np.add.at(total, rows, np.asarray(arrays["values"])[:, None] * values[columns])
     return np.divide(total, weights[:, None], out=total, where=weights[:, None] > 0)
 
 
@@ -101,7 +102,8 @@ def carried(mu: Measure, moved: Motion, alpha: float) -> Measure | None:
 
     alpha = −1 goes back to where it came from, and between −1 and 0 lies the geodesic. For
     alpha > 0 the line is no geodesic for ever: cells, simplices and axes shrink. One that would
-    keep less than `KEPT` of itself counts as folded.
+    keep less than `KEPT` of itself counts as folded. Only the innermost radius of a radial law,
+    which may hurry towards a centre that hardly any mass is near to, is made to keep as much.
 
     Examples
     --------
@@ -119,10 +121,9 @@ def carried(mu: Measure, moved: Motion, alpha: float) -> Measure | None:
     if isinstance(mu, Particles):
         return Particles(x, mu.weights)
     if isinstance(mu, Cells):
-        lengths, inner = np.diff(x[:, 0]), np.diff(mu.edges)
-        folded = (lengths < kept * inner).any() or (
-            mu.kind == "radial" and x[0, 0] < kept * mu.edges[0]
-        )
+        if mu.kind == "radial":
+            x[0] = np.maximum(x[0], kept * mu.edges[0])
+        folded = (np.diff(x[:, 0]) < kept * np.diff(mu.edges)).any()
         return None if folded else mu.with_edges(x[:, 0])
     assert isinstance(mu, Mesh)
     from ..measures.simplices import signed_volumes
