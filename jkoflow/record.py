@@ -31,7 +31,7 @@ class Witness:
         the old cells of the step's dual problem.
     ``"symmetric-map"`` : ``matrix`` (d, d)
         The optimal map between Gaussians from the new to the old one, symmetric and positive.
-    ``"extrapolated"`` : ``alpha`` (1,), ``last.…``, maybe ``back`` (d, d), ``first.…``, ``middle.…``
+    ``"extrapolated"`` : ``alpha`` (1,), ``last.…``, also ``back`` (d, d), ``first.…``, ``middle.…``
         Not of a JKO step, but of one of `jkoflow.steppers.SecondOrder`: how far beyond the old
         measure it was taken from, and the arrays of the evidence for the minimisation from
         there. Gaussians: the matrix of the optimal map to the old one. A step of two minimisations:
