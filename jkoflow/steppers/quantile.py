@@ -29,7 +29,7 @@ class QuantileNewton(Stepper):
     ----------
     ends : {"free", "fixed"}
         Free ends (the whole line, or compact support), or ends that stay where they are, as
-        walls without flux do. The inner end of a radial law that starts at 0 stays there.
+        walls without flux do.
     tolerance : float
         A step is converged when the residual of its optimality condition, in L2(ρ⁺), is below
         this fraction of the slope W2/τ.
@@ -37,9 +37,12 @@ class QuantileNewton(Stepper):
 
     Notes
     -----
-    Without internal energy nothing keeps the edges apart while iterating; the minimiser does
-    keep the order while τL < 1 (L bounds the negative curvature of δF/δρ). Where a larger τ lets
-    edges cross, iterates are projected on sorted ones by isotonic regression.
+    The minimiser is sought among sorted edges, radii not negative, by Newton's method on the face
+    that the gradient leads to: edges that are pushed together move as one, and radii that are
+    pulled into 0 stay there until they are pushed out. Without internal energy both do happen: an
+    atom grows at the origin where all radii shrink, and where τL ≥ 1 (L bounds the negative
+    curvature of δF/δρ) edges would cross. Trials are projected by isotonic regression. With
+    internal energy only the first radius can come to 0.
 
     Examples
     --------
@@ -66,12 +69,12 @@ class QuantileNewton(Stepper):
             raise NotDefined(
                 f"QuantileNewton moves Quantiles and Radial laws, not {type(mu).__name__}"
             )
-        left, right = self._pinned(mu)
-        objective = Objective(F, mu, tau, left, right)
+        wall = self.ends == "fixed"
+        objective = Objective(F, mu, tau, wall, wall)
         search = Newton(objective, self.tolerance, self.max_iterations)
         x, status = search.run(objective.start(state))
         moved = x - mu.edges
-        witness = Witness("monotone", {"fixed": np.array([left, right])} if left or right else {})
+        witness = Witness("monotone", {"fixed": np.array([True, True])} if wall else {})
         return StepOutput(
             measure=mu._moved(x),
             state={"velocity": moved / tau},
@@ -80,8 +83,3 @@ class QuantileNewton(Stepper):
             status=status,
             distance_squared=float(mu.weights @ (moved * moved)),
         )
-
-    def _pinned(self, mu: Cells) -> tuple[bool, bool]:
-        """Whether the left and the right end edge stay where they are."""
-        wall = self.ends == "fixed"
-        return wall or bool(mu.kind == "radial" and mu.edges[0] == 0.0), wall

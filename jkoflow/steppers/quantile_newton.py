@@ -34,7 +34,7 @@ class Newton:
         }
 
     def run(self, x: Array) -> tuple[Array, Status]:
-        """Iterate from x; returns the last edges (sorted) and how it ended."""
+        """Iterate from x; returns the last edges and how it ended."""
         x, here = self._start(x)
         far = 1e8 * (1.0 + float(np.abs(self.objective.mu.edges).max()))
         while True:
@@ -44,19 +44,20 @@ class Newton:
                 return x, Status.UNBOUNDED
             self._measure(x, here)
             if self._converged(x, here):
-                ordered = self.objective.sorted(x)
-                if ordered is x:
-                    return x, Status.CONVERGED
-                x, here = ordered, self.objective.expand(ordered)
+                return x, Status.CONVERGED
             if self.iterations == self.max_iterations:
-                return self.objective.sorted(x), Status.MAX_ITERATIONS
+                return x, Status.MAX_ITERATIONS
             self.iterations += 1
-            d = self.objective.direction(here)
+            d = self.objective.direction(x, here)
             if self.foretold <= 0.1 * self.tolerance * self.slope and self._last(x + d):
                 return x + d, Status.CONVERGED
             found = self._line_search(x, here, d)
             if found is None:
-                return self.objective.sorted(x), self._stalled(x, here)
+                if self._small(x, here):
+                    return x, Status.CONVERGED
+                found = self._line_search(x, here, self.objective.steepest(here))
+            if found is None:
+                return x, Status.STALLED
             x, here = found
 
     def _start(self, x: Array) -> tuple[Array, Expanded]:
@@ -81,8 +82,8 @@ class Newton:
         moved = x - self.objective.mu.edges
         self.before = before = self.residual
         self.slope = math.sqrt(w @ (moved * moved)) / tau
-        old, self.force = self.force, here.gradient / w
-        self.residual = math.sqrt(here.gradient @ self.force)
+        old, self.force = self.force, here.push
+        self.residual = math.sqrt(w @ (here.push * here.push))
         self.foretold = np.inf
         if self.residual < 0.05 * before < np.inf:
             # edge by edge: one of little mass may lag far behind the others
@@ -91,32 +92,33 @@ class Newton:
 
     def _last(self, x: Array) -> bool:
         """Whether x, not evaluated, may be returned: finite, admissible and sorted."""
-        sorted_ = bool((x[1:] >= x[:-1]).all())
-        return sorted_ and self.objective.admissible(x) and bool(np.isfinite(x).all())
+        inside = bool(np.isfinite(x).all()) and self.objective.inside(x) is x
+        return inside and self.objective.admissible(x)
 
-    def _stalled(self, x: Array, here: Expanded) -> Status:
-        """No decrease was found; that is convergence where the residual is as small as can be.
+    def _small(self, x: Array, here: Expanded) -> bool:
+        """Whether no decrease means convergence: the residual is as small as can be.
 
         A residual r is worth about r²τ/2 of the objective, which float64 may not show.
         """
         invisible = math.sqrt(0.5 * _visible(here.value) / self.objective.tau)
         rounding = 2.0 * self.objective.rounding(x, here)
-        small = max(1e-6 * (1.0 + self.slope), rounding, invisible)
-        return Status.CONVERGED if self.residual <= small else Status.STALLED
+        return self.residual <= max(1e-6 * (1.0 + self.slope), rounding, invisible)
 
     def _line_search(self, x: Array, here: Expanded, d: Array) -> tuple[Array, Expanded] | None:
-        """The first of x + d, x + d/2, … that decreases the objective enough; None if none."""
-        decrease = float(here.gradient @ d)
+        """The first of x + d, x + d/2, … that decreases the objective enough; None if none.
+
+        Each is put back where edges may be, and judged by the decrease foretold for that.
+        """
         rounding = 10.0 * _visible(here.value)
-        hidden = -decrease <= rounding  # the value cannot judge such a step: the residual does
+        # the value cannot judge a step of less: the residual does
+        hidden = -float(here.gradient @ d) <= rounding
         t = 1.0
-        for attempt in range(3 if hidden else 40):
-            trial = x + t * d
-            if not self.objective.internal and (attempt > 2 or trial.min() < self.objective.floor):
-                trial = self.objective.sorted(trial)
+        for _ in range(3 if hidden else 40):
+            trial = self.objective.inside(x + t * d)
             if self.objective.admissible(trial):
+                decrease = float(here.gradient @ (trial - x))
                 there = self.objective.expand(trial)
-                lower = there.value <= here.value + 1e-4 * t * decrease
+                lower = decrease < 0 and there.value <= here.value + 1e-4 * decrease
                 level = hidden and there.value <= here.value + rounding
                 if (lower and not hidden) or (level and self._smaller(there)):
                     return trial, there
@@ -126,7 +128,7 @@ class Newton:
     def _smaller(self, there: Expanded) -> bool:
         """Whether the residual still falls, where the value no longer can."""
         w = self.objective.mu.weights
-        return math.sqrt(there.gradient @ (there.gradient / w)) < 0.5 * self.residual
+        return math.sqrt(w @ (there.push * there.push)) < 0.5 * self.residual
 
 
 def _visible(value: float) -> float:

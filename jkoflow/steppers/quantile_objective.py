@@ -8,18 +8,25 @@ from typing import NamedTuple
 import numpy as np
 
 from ..functionals.base import Functional, Smooth
-from ..functionals.curvature import Action, Curvature, Dense, LowRank, Part
+from ..functionals.curvature import Curvature, Part
 from ..functionals.internal import Internal
 from ..measures.base import Array
 from ..measures.cells import Cells
 from ..record import State
 from ..status import MissingStructure, NotDefined
 from .edge_kernels import add_energy, exponent_of
+from .quantile_face import Bounds, Face, face_of
 from .tridiagonal import NotPositive, solve
+
+_ROUNDS = 20  # in which radii that a step would make negative are put to 0
 
 
 class Expanded(NamedTuple):
-    """The step's objective at some edges: value, gradient, and the parts of its Hessian."""
+    """The step's objective at some edges: value, gradient, and the parts of its Hessian.
+
+    ``push`` is −gradient per mass, projected on the displacements that keep edges sorted and
+    radii nonnegative, and ``face`` holds those that it leads to.
+    """
 
     value: float
     gradient: Array
@@ -27,6 +34,8 @@ class Expanded(NamedTuple):
     off_diagonal: Array
     blocks: Array | None
     parts: list[Part]
+    push: Array
+    face: Face
 
 
 class Objective:
@@ -35,8 +44,12 @@ class Objective:
     def __init__(
         self, F: Functional, mu: Cells, tau: float, left: bool = False, right: bool = False
     ) -> None:
-        self.mu, self.tau, self.left, self.right = mu, tau, left, right
-        self.floor = 0.0 if mu.kind == "radial" else -np.inf
+        self.mu, self.tau = mu, tau
+        floor = 0.0 if mu.kind == "radial" else -np.inf
+        self.bounds = Bounds(
+            float(mu.edges[0]) if left else floor, float(mu.edges[-1]) if right else np.inf,
+            left, right,
+        )  # fmt: skip
         self.smooth: Smooth | None = F.smooth.on(mu) if F.smooth.terms else None
         self.internal: list[tuple[float, Internal]] = []
         for c, f in F.internal.terms:
@@ -49,17 +62,25 @@ class Objective:
         """Where to begin: the last step repeated, or the old edges where that is not admissible."""
         velocity = state.get("velocity")
         if velocity is not None and velocity.shape == self.mu.edges.shape:
-            guess = self.mu.edges + self.tau * velocity
-            if not self.internal:
-                guess = self.sorted(guess)
+            guess = self.inside(self.mu.edges + self.tau * velocity)
             if self.admissible(guess):
                 return guess
         return self.mu.edges
 
+    def inside(self, x: Array) -> Array:
+        """The nearest edges that are sorted and within bounds; x itself if it is.
+
+        Internal energies keep edges apart by themselves: then only the first is put back.
+        """
+        if not self.internal:
+            return self.bounds.nearest(x, self.mu.weights)
+        if x[0] < self.bounds.lower:
+            x = np.array(x)
+            x[0] = self.bounds.lower
+        return x
+
     def admissible(self, x: Array) -> bool:
-        """Whether F can be finite at the edges x; order matters only to internal energies."""
-        if x[0] < self.floor or (self.internal and self.floor == x[0] and not self.left):
-            return False
+        """Whether F can be finite at edges x that are `inside`."""
         return not self.internal or bool((x[1:] > x[:-1]).all())
 
     def expand(self, x: Array) -> Expanded:
@@ -78,11 +99,9 @@ class Objective:
         diagonal = self.inertia.copy()
         for c, f in self.internal:
             value += self._add_internal(c, f, x, gradient, diagonal, off)
-        if self.left:
-            gradient[0] = 0.0
-        if self.right:
-            gradient[-1] = 0.0
-        return Expanded(value, gradient, diagonal, off, blocks, parts)
+        w = self.mu.weights
+        face, push = face_of(x, -gradient / w, w, self.bounds, tied=not self.internal)
+        return Expanded(value, gradient, diagonal, off, blocks, parts, push, face)
 
     def _add_internal(
         self, c: float, f: Internal, x: Array, gradient: Array, diagonal: Array, off: Array
@@ -108,78 +127,67 @@ class Objective:
             curvature = Curvature(np.zeros((len(x), 1, 1)))
         return value, w * gradient[:, 0], curvature
 
-    def direction(self, at: Expanded) -> Array:
+    def direction(self, x: Array, at: Expanded) -> Array:
         """Newton's direction; concave parts are left out where the Hessian is not positive."""
-        d = self._solution(at, at.blocks, at.parts)
+        d = self._within_bounds(x, at, at.blocks, at.parts)
         if d is None and at.blocks is not None:
             convex = [part for part in at.parts if _positive(part)]
-            d = self._solution(at, np.maximum(at.blocks, 0.0), convex)
-        return -at.gradient / np.maximum(at.diagonal, self.inertia) if d is None else d
+            d = self._within_bounds(x, at, np.maximum(at.blocks, 0.0), convex)
+        return self.steepest(at) if d is None else d
 
-    def _solution(self, at: Expanded, blocks: Array | None, parts: list[Part]) -> Array | None:
-        """Solution of Newton's system, if that is positive as far as can be seen."""
-        diagonal = at.diagonal if blocks is None else at.diagonal + blocks
-        off = at.off_diagonal
-        if self.left or self.right:
-            diagonal, off = self._pin(diagonal, off)
-            parts = [_without_ends(part, self.left, self.right) for part in parts]
+    def steepest(self, at: Expanded) -> Array:
+        """The direction of steepest descent in L²(ρ), as long as W2 alone would make it."""
+        return self.tau * at.push
+
+    def _within_bounds(
+        self, x: Array, at: Expanded, blocks: Array | None, parts: list[Part]
+    ) -> Array | None:
+        """Newton's direction, if that descends; radii that it would make negative end at 0."""
+        face, lower = at.face, self.bounds.lower
+        d = self._solution(at, face, at.gradient, blocks, parts)
+        for _ in range(_ROUNDS):
+            if d is None or face.low >= face.high or x[face.low] + d[face.low] >= lower:
+                break
+            ended = 1 if self.internal else np.searchsorted(self.inside(x + d), lower, "right")
+            face = face.without(int(ended))
+            held = np.zeros_like(x)
+            held[: face.low] = lower - x[: face.low]
+            pulled = at.gradient + _product(at, blocks, parts, held)
+            d = self._solution(at, face, pulled, blocks, parts)
+            d = None if d is None else d + held
+        return d if d is not None and at.gradient @ d < 0 else None
+
+    def _solution(
+        self, at: Expanded, face: Face, gradient: Array, blocks: Array | None, parts: list[Part]
+    ) -> Array | None:
+        """Solution of Newton's system on a face, if that is positive as far as can be seen."""
+        n = len(gradient)
+        if face.low >= face.high:
+            return np.zeros(n)
+        whole = at.diagonal if blocks is None else at.diagonal + blocks
+        diagonal, off = face.tridiagonal(whole, at.off_diagonal)
         try:
-            d = solve(diagonal, off, parts, -at.gradient)
+            y = solve(diagonal, off, [face.part(p, n) for p in parts], -face.gather(gradient))
         except (NotPositive, np.linalg.LinAlgError):
             return None
-        return d if at.gradient @ d < 0 else None
-
-    def _pin(self, diagonal: Array, off: Array) -> tuple[Array, Array]:
-        diagonal, off = diagonal.copy(), off.copy()
-        if self.left:
-            diagonal[0], off[0] = 1.0, 0.0
-        if self.right:
-            diagonal[-1], off[-1] = 1.0, 0.0
-        return diagonal, off
+        return face.spread(y, n)
 
     def rounding(self, x: Array, here: Expanded) -> float:
         """The residual that rounding the edges to float64 alone makes, in L2(ρ⁺)."""
         error = np.finfo(float).eps * here.diagonal * np.abs(x)
         return math.sqrt(float(error @ (error / self.mu.weights)))
 
-    def sorted(self, x: Array) -> Array:
-        """The nearest admissible edges in the weighted L2 norm; x itself if it is admissible.
 
-        Within bounds the projection is isotonic regression, cut off at the bounds.
-        """
-        lower = x[0] if self.left else self.floor
-        upper = x[-1] if self.right else np.inf
-        if lower <= x[0] and x[-1] <= upper and (x[1:] >= x[:-1]).all():
-            return x
-        from scipy.optimize import isotonic_regression
-
-        free = slice(1 if self.left else 0, -1 if self.right else None)
-        inside = isotonic_regression(x[free], weights=self.mu.weights[free]).x
-        projected = np.array(x)
-        projected[free] = np.clip(inside, lower, upper)
-        return projected
+def _product(at: Expanded, blocks: Array | None, parts: list[Part], d: Array) -> Array:
+    """Hessian times a displacement (n,)."""
+    result = at.diagonal * d if blocks is None else (at.diagonal + blocks) * d
+    result[:-1] += at.off_diagonal * d[1:]
+    result[1:] += at.off_diagonal * d[:-1]
+    for part in parts:
+        result += part.apply(d[:, None])[:, 0]
+    return result
 
 
 def _positive(part: Part) -> bool:
     signs = getattr(part, "signs", None)
     return signs is not None and bool((signs > 0).all())
-
-
-def _without_ends(part: Part, left: bool, right: bool) -> Part:
-    keep = slice(1 if left else 0, -1 if right else None)
-    if isinstance(part, LowRank):
-        factor = np.zeros_like(part.factor)
-        factor[:, keep] = part.factor[:, keep]
-        return LowRank(factor, part.signs)
-    if isinstance(part, Dense):
-        matrix = np.zeros_like(part.matrix)
-        matrix[keep, keep] = part.matrix[keep, keep]
-        return Dense(matrix)
-
-    def masked(v: Array) -> Array:
-        inside, result = np.zeros_like(v), np.zeros_like(v)
-        inside[keep] = v[keep]
-        result[keep] = part.apply(inside)[keep]
-        return result
-
-    return Action(masked)

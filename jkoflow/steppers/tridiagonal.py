@@ -15,7 +15,8 @@ class NotPositive(Exception):
 
 def solve_tridiagonal(diagonal: Array, off: Array, rhs: Array) -> Array:
     """Solve a symmetric positive definite tridiagonal system by LAPACK's LDLᵀ (ptsv)."""
-    _, _, x, info = lapack.dptsv(diagonal, off, rhs)
+    # LAPACK's interface wants at least one entry beside the diagonal
+    _, _, x, info = lapack.dptsv(diagonal, off if len(off) else np.zeros(1), rhs)
     if info != 0:
         raise NotPositive
     return np.asarray(x)
