@@ -118,8 +118,9 @@ class EntropicScaling(Stepper):
         InvalidProblem
             If the grid cannot carry it.
         """
-        sides = mu.upper - mu.lower
-        spacing, side = float(mu.spacing.max()), float(sides.min())
+        several = np.array(mu.shape) > 1 if mu.density.size > 1 else np.array([True] * mu.dim)
+        spacing = float(mu.spacing[several].max())
+        side = float((mu.upper - mu.lower)[several].min())
         if self.epsilon is None:
             wider = spacing * min(side / _WIDTHS, tau**0.5 / _STEP) if self.debiased else 0.0
             return max(spacing**2, wider)

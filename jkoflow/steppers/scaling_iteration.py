@@ -15,8 +15,10 @@ from .mixing import Mixing
 from .scaling_prox import ProximalMap
 
 _LIGHTEST = 1e-4  # relative density that the mixing's least squares still listens to
+_SHARE = 0.7
 _ROUNDING = 1e-14
-_FARTHEST = 1e6  # shift of the price, beyond which no mass is to be had
+_LARGEST = 300.0
+_FARTHEST = 1e9  # shift of the price, beyond which no mass is to be had
 
 
 class Look(NamedTuple):
@@ -52,6 +54,8 @@ class Scaling:
         self.mu, self.kernel, self.prox = mu, kernel, prox
         self.price, self.halves = price, halves
         self.open = price < np.inf
+        # s² makes the map turn signs, the more so the less the energy; a shorter way does not
+        self.share = min(1.0, _SHARE + prox.entropy) if halves == 2 else 1.0
         with np.errstate(divide="ignore"):
             self.log_mu = np.log(mu.density)
 
@@ -63,8 +67,18 @@ class Scaling:
         """Apply the map once."""
         log_b = self.log_mu - self.kernel(log_a)
         log_s = self.kernel(log_b)
+        return self._completed(log_a, log_b, log_s)
+
+    def _completed(self, log_a: Array, log_b: Array, log_s: Array) -> Look:
+        """A look from both sides' scalings. Mass 1 is imposed where that is a factor."""
         log_rho = self.density(log_s)
-        following = np.where(self.open, log_rho - log_s, -np.inf)
+        if self.prox.scales:
+            top = log_rho.max()
+            total = np.exp(log_rho - top).sum() * self.mu.cell_volume
+            log_rho = log_rho - (top + np.log(total))
+        with np.errstate(invalid="ignore"):
+            moved = log_a + self.share * (log_rho - log_s - log_a)
+        following = np.where(self.open, moved, -np.inf)
         return Look(log_a, log_b, log_s, log_rho, following)
 
     def error(self, look: Look) -> float:
@@ -73,10 +87,17 @@ class Scaling:
             difference = np.exp(look.log_a + look.log_s) - np.exp(look.log_density)
         return float(np.abs(difference).sum() * self.mu.cell_volume)
 
+    def balanced(self, look: Look) -> Look:
+        """The same with a divided, and b multiplied, by what gives the proximal density mass 1."""
+        if self.prox.scales:
+            return look
+        shift = self.shift(look)
+        return self._completed(look.log_a - shift, look.log_b + shift, look.log_s + shift)
+
     def run(self, log_a: Array, tolerance: float, max_iterations: int, memory: int) -> Found:
         """Iterate with mixing until the error is small."""
         mixing = Mixing(memory)
-        best, least, status = self.look(log_a), np.inf, Status.MAX_ITERATIONS
+        best, least, status = self.balanced(self.look(log_a)), np.inf, Status.MAX_ITERATIONS
         for k in range(1, max_iterations + 1):
             look = best if k == 1 else self.look(log_a)
             error = self.error(look)
@@ -95,24 +116,26 @@ class Scaling:
         return Found(best, least, k, status)
 
     def _weights(self, look: Look) -> Array:
-        rho = np.exp(look.log_density[self.open])
+        rho = np.exp(np.minimum(look.log_density[self.open], _LARGEST))
         return np.asarray(np.maximum(rho, _LIGHTEST * rho.max()))
 
-    def normalised(self, look: Look) -> Array:
-        """The proximal density, with the shift of the price at which its mass is 1."""
-        volume = self.mu.cell_volume
-
+    def shift(self, look: Look) -> float:
+        """By how much more log s gives the proximal density mass 1."""
         def excess(shift: float) -> float:
-            with np.errstate(over="ignore"):
-                total = float(np.exp(self.density(look.log_s, shift)).sum()) * volume
-            return float(np.log(total))
+            log_rho = self.density(look.log_s, shift)
+            top = log_rho.max()
+            total = float(np.exp(log_rho - top).sum()) * self.mu.cell_volume
+            return float(top + np.log(total))
 
-        shift, step = 0.0, 1e-6
-        here = excess(0.0)
-        if abs(here) > _ROUNDING:
-            while excess(-np.sign(here) * step) * here > 0 and step < _FARTHEST:
-                step *= 8.0
-            ends = sorted((0.0, float(-np.sign(here)) * step))
-            shift = float(brentq(excess, *ends, xtol=1e-15, rtol=1e-14))
-        density = np.exp(self.density(look.log_s, shift))
-        return density / (density.sum() * volume)
+        here, step = excess(0.0), 1e-6
+        if abs(here) <= _ROUNDING:
+            return 0.0
+        away = -float(np.sign(here))
+        while excess(away * step) * here > 0 and step < _FARTHEST:
+            step *= 8.0
+        return float(brentq(excess, *sorted((0.0, away * step)), xtol=1e-15, rtol=1e-14))
+
+    def normalised(self, look: Look) -> Array:
+        """The proximal density, with the shift at which its mass is 1."""
+        density = np.exp(self.density(look.log_s, self.shift(look)))
+        return np.asarray(density / (density.sum() * self.mu.cell_volume))

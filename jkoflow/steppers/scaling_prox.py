@@ -34,6 +34,13 @@ class ProximalMap:
     sigma : float
         σ = τ/ε.
 
+    Attributes
+    ----------
+    bound : float
+        Of the density; infinite without `Congestion`.
+    scales : bool
+        Whether a multiple of s gives a multiple of ρ, as for entropy alone or nothing.
+
     Raises
     ------
     MissingStructure
@@ -63,7 +70,7 @@ class ProximalMap:
         bounds = [f.bound for _, f in terms if isinstance(f, Congestion)]
         self.log_bound = float(np.log(min(bounds))) if bounds else np.inf
         self.bound = min(bounds, default=np.inf)
-        self.empty = not terms
+        self.scales = not self.powers and np.isinf(self.log_bound)
 
     def __call__(self, log_s: Array) -> Array:
         """log ρ; where s is 0 so is ρ, unless fast diffusion wants mass everywhere."""
