@@ -21,6 +21,8 @@ _NAMES = {
     "problem": ["Problem"],
     "status": ["Status"],
     "flows.driver": ["flow", "iterate"],
+    "flows.adaptive": ["flow_adaptive"],
+    "flows.interpolation": ["interpolate"],
     "flows.schedule": ["every", "at_times", "only_last"],
     "flows.observers": ["observe", "Recorder"],
     "flows.trajectory": ["Trajectory"],

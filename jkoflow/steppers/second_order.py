@@ -72,7 +72,8 @@ class SecondOrder(Stepper):
     Where y would fold (edges out of order, simplices turned over, a covariance that is not
     positive) α is halved, up to three times, and then 0: any α with τ' = τ − ατ_k is consistent,
     but only the full one is of second order. A step whose minimisation fails is tried again from
-    ρ_k itself. The statistics tell: ``alpha``, ``full`` (whether that is BDF2's own), ``start``.
+    ρ_k itself. The statistics tell: ``alpha``, ``full`` (whether that is BDF2's own), ``start``
+    (whether the step had no past), and the number of ``stages``.
 
     Sources: Matthes and Plazotta, Numer. Math. 2019 (BDF2 for gradient flows in metric spaces);
     Gallouët, Natale and Todeschi, 2022 (geodesic extrapolation).
@@ -214,7 +215,8 @@ def _past(state: State, mu: Measure) -> Past | None:
 def _output(mu: Measure, tau: float, stages: list[Stage], starting: bool) -> StepOutput:
     """The step that the stages make, with the evidence of each."""
     last, out = stages[-1], stages[-1].output
-    stats: dict[str, Any] = {**out.stats, "alpha": last.alpha, "full": last.full, "start": starting}
+    stats: dict[str, Any] = {**out.stats, "alpha": last.alpha, "full": last.full,
+                             "start": starting, "stages": len(stages)}  # fmt: skip
     if not out.status.ok:
         return StepOutput(out.measure, {}, None, stats, out.status)
     after = out.measure
