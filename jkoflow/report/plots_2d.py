@@ -113,7 +113,9 @@ def plot_row(
             f"{len(measures)}"
         )
     top = max(_top(plane_density(mu)) for mu in measures)
-    figure, axes = new_figure(len(measures), width=3.4, height=3.2)
+    wide, high = np.ptp([_corners(mu) for mu in measures], axis=(0, 1))
+    height = min(max(2.6 * high / wide, 1.2), 4.0) + 0.8
+    figure, axes = new_figure(len(measures), width=3.4, height=height)
     for mu, title, ax in zip(measures, titles, axes, strict=True):
         plot_density(mu, ax, top=top, unit=unit, obstacle=obstacle, colourbar=False)
         ax.set_title(title)
