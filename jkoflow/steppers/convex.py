@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ import numpy as np
 from ..functionals.base import Functional
 from ..functionals.internal import Entropy, PowerEnergy
 from ..measures.base import Array, Measure
+from ..measures.grid import Grid
 from ..measures.particles import Particles
 from ..measures.quantiles import Quantiles
 from ..record import State, Witness
@@ -51,7 +53,9 @@ class ConvexProgram(Stepper):
     potentials and interactions and `ConvexExpression`; it is the discretised problem that
     `QuantileNewton` solves, with free ends. On `Particles` F may hold all of these but internal
     energies; if the pairing of new and old points turns out not to be optimal, the step is
-    repeated with the exact coupling, as often as that lowers the cost.
+    repeated with the exact coupling, as often as that lowers the cost. On a small `Grid` the
+    unknown is the coupling of its cells' centres instead, and F may hold potentials, risks,
+    `Entropy`, `PowerEnergy` and `Congestion`: see `jkoflow.steppers.convex_grid`.
 
     One program is compiled for each functional, size and set of weights, with the old positions
     and τ as parameters, and used again in later steps.
@@ -87,7 +91,7 @@ class ConvexProgram(Stepper):
     options: dict[str, Any] = field(default_factory=dict)
     enforce_dpp: bool = True
     max_pairings: int = 20
-    _programs: dict[Any, Program] = field(
+    _programs: dict[Any, Any] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -106,7 +110,17 @@ class ConvexProgram(Stepper):
             return self._quantile_step(F, mu, tau)
         if isinstance(mu, Particles):
             return self._particle_step(F, mu, tau)
-        raise NotDefined(f"ConvexProgram moves Quantiles and Particles, not {type(mu).__name__}")
+        if isinstance(mu, Grid):
+            return self._grid_step(F, mu, tau)
+        raise NotDefined(
+            f"ConvexProgram moves Quantiles, Particles and Grid, not {type(mu).__name__}"
+        )
+
+    def _grid_step(self, F: Functional, mu: Grid, tau: float) -> StepOutput:
+        from . import convex_grid
+
+        program = self._remembered(convex_grid.key_of(F, mu), lambda: convex_grid.compiled(F, mu))
+        return convex_grid.step_of(program, mu, tau, self._solve)
 
     def _quantile_step(self, F: Functional, mu: Quantiles, tau: float) -> StepOutput:
         x, status, stats = self._minimise(F, mu, mu.points, tau)
@@ -149,8 +163,6 @@ class ConvexProgram(Stepper):
     def _minimise(
         self, F: Functional, mu: Measure, centres: Array, tau: float
     ) -> tuple[Array | None, Status, dict[str, Any]]:
-        import cvxpy as cp
-
         w = mu.weights
         parts = split(F, centres.shape[1])
         mean_weight = 1.0 / tau + parts.stiffness
@@ -161,23 +173,31 @@ class ConvexProgram(Stepper):
         program = self._program(F, parts, mu)
         program.pull.value = w[:, None] * (centres / tau + parts.pull)
         program.mean_weight.value, program.spread_weight.value = mean_weight, spread_weight
+        status, stats = self._solve(program.problem)
+        answer = program.positions.value
+        return (None if answer is None else np.asarray(answer)), status, stats
+
+    def _solve(self, problem: Any) -> tuple[Status, dict[str, Any]]:
+        """Hand a problem to the solver; what it said as a status and for eyes."""
+        import cvxpy as cp
+
+        for variable in problem.variables():
+            variable.value = None  # an answer of the last step must not pass for this one's
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # inaccuracy is a status
-                program.problem.solve(
+                problem.solve(
                     solver=self.solver, enforce_dpp=self.enforce_dpp, **self._options()
                 )
         except cp.SolverError as error:
-            return None, Status.SOLVER_FAILED, {"reason": str(error), "solver": self.solver}
-        status = self._status(program.problem.status)
-        answer = program.positions.value
-        measured = program.problem.solver_stats
+            return Status.SOLVER_FAILED, {"reason": str(error), "solver": self.solver}
+        measured = problem.solver_stats
         stats = {
             "iterations": measured.num_iters if measured else None,
             "solver": self.solver,
-            "solver_status": program.problem.status,
+            "solver_status": problem.status,
         }
-        return (None if answer is None else np.asarray(answer)), status, stats
+        return self._status(problem.status), stats
 
     def _options(self) -> dict[str, Any]:
         """Clarabel aims at 1e-10 and calls an answer inaccurate if it reaches 1e-8 only."""
@@ -195,10 +215,15 @@ class ConvexProgram(Stepper):
 
     def _program(self, F: Functional, parts: Quadratic, mu: Measure) -> Program:
         key = (id(F), mu.kind, mu.points.shape, mu.weights.tobytes())
+        program: Program = self._remembered(key, lambda: compiled(F, parts, mu))
+        return program
+
+    def _remembered(self, key: tuple[Any, ...], compile_: Callable[[], Any]) -> Any:
+        """A program compiled before, or now; it holds F, so that F's id stays its own."""
         if key not in self._programs:
             while len(self._programs) >= _REMEMBERED:
                 self._programs.pop(next(iter(self._programs)))
-            self._programs[key] = compiled(F, parts, mu)  # holds F, so that its id stays its own
+            self._programs[key] = compile_()
         return self._programs[key]
 
 
