@@ -31,6 +31,7 @@ _NAMES = {
     "flows.sweep": ["sweep"],
     "store.directory": ["Directory"],
     "dynamics.sgd": ["sgd"],
+    "dynamics.finite_volume": ["finite_volume"],
     "equilibrium.gibbs": ["solve_gibbs"],
     "check": [
         "check_functional", "check_step", "check_run", "check_fixed_point", "check_samples",

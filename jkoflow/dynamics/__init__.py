@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any
 
 # `sgd` itself is jkoflow.sgd, or jkoflow.dynamics.sgd.sgd: the name is taken by its module here.
+# So it is with jkoflow.finite_volume.
 _ORIGIN = {
     "SGDRun": "sgd",
     "Recording": "sgd_record",
@@ -19,6 +20,7 @@ _ORIGIN = {
     "MultilayerRun": "multilayer",
     "multilayer_sgd": "multilayer",
     "LayerRecording": "multilayer_record",
+    "FiniteVolumeRun": "finite_volume",
     "curve_spread": "multilayer_curves",
     "curve_gap": "multilayer_curves",
 }
