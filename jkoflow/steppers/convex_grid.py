@@ -150,7 +150,9 @@ def _internal(c: float, f: Functional, rho: Any, volume: float) -> tuple[Any, li
     if c < 0:
         raise InvalidFunctional(f"{c:g}*{f!r} is not convex: ConvexProgram needs coefficients ≥ 0")
     if isinstance(f, Entropy):
-        return -c * (cp.sum(cp.entr(rho)) + float(np.log(volume)) * cp.sum(rho)), []
+        n = rho.size
+        level = float(np.log(n * volume))
+        return -c * (cp.sum(cp.entr(n * rho)) / n + level * cp.sum(rho)), []
     if isinstance(f, Congestion):
         return 0.0, [rho <= f.bound * volume]
     if isinstance(f, PowerEnergy):
