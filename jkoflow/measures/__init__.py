@@ -15,6 +15,7 @@ from .mesh import Mesh
 from .particles import Particles
 from .quantiles import Quantiles
 from .radial import Radial
+from .remeshing import Remeshed, remesh
 
 __all__ = [
     "Gaussian",
@@ -24,11 +25,13 @@ __all__ = [
     "Particles",
     "Quantiles",
     "Radial",
+    "Remeshed",
     "lossy_gaussian",
     "lossy_points",
     "lossy_radial",
     "measure_from_arrays",
     "quantised_samples",
+    "remesh",
     "sample",
     "to_quantiles",
 ]

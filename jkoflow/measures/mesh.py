@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..status import InvalidMeasure
 from .base import Array, Measure, finite_array, frozen, probability_weights, real_array, register
-from .simplices import edges, log_volume_gradients, qualities, signed_volumes
+from .mesh_intersections import near_pairs
+from .simplices import log_volume_gradients, qualities, signed_volumes
 
 Simplices = NDArray[np.int64]
 
@@ -204,16 +205,15 @@ class Mesh(Measure):
     def _simplex_of(self, x: Array) -> NDArray[np.intp]:
         """A simplex that holds each point, or −1."""
         corners = self._nodes[self._simplices]
-        inverse = np.linalg.inv(edges(corners))  # (k, d, d)
+        slopes, slack = self.log_volume_gradients(), 1e-12
         found = np.full(len(x), -1, dtype=np.intp)
-        low, high = corners.min(axis=1), corners.max(axis=1)
-        for i, point in enumerate(x):
-            near = np.flatnonzero(((low <= point) & (point <= high)).all(axis=1))
-            inner = np.einsum("ka,kab->kb", point - corners[near, 0], inverse[near])
-            slack = 1e-12
-            inside = (inner >= -slack).all(axis=1) & (inner.sum(axis=1) <= 1.0 + slack)
-            if inside.any():
-                found[i] = near[int(np.argmax(inside))]
+        for simplex, point in near_pairs(corners, x[:, None]):
+            # barycentric coordinates: d log|T| is that of the corner
+            moved = x[point] - corners[simplex, 0]
+            inner = np.einsum("ka,kja->kj", moved, slopes[simplex])
+            inner[:, 0] += 1.0
+            inside = (inner >= -slack).all(axis=1)
+            found[point[inside][::-1]] = simplex[inside][::-1]
         return found
 
     def to_arrays(self) -> dict[str, Array]:

@@ -13,7 +13,7 @@ from .mesh_newton import Assembly, Direction, System
 from .mesh_objective import MeshObjective, MeshPoint
 
 _ROUNDING = 64.0 * float(np.finfo(float).eps)
-_STRAIGHTENED = (0.0, 0.25, 1.0)  # shares of the turning term, until the direction is good
+_STRAIGHTENED = (0.0, 0.02, 0.15, 1.0)  # shares of the turning term, until the direction is good
 _FREE = 0.3  # a direction is good if this much of it can be gone before a simplex is flat
 _ARMIJO = 1e-4
 _HALVINGS = 40

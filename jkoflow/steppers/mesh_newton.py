@@ -44,7 +44,7 @@ class Assembly:
         dim, count = elements.shape[-1], len(self.columns)
         flat = elements.reshape(-1, dim * dim).T
         found = [np.bincount(self.slot, entry, count) for entry in flat]
-        return np.stack(found, axis=1).reshape(count, dim, dim)
+        return np.stack(found, axis=1).reshape(count, dim, dim).astype(float, copy=False)
 
     def matrix(self, blocks: Array) -> sparse.bsr_array:
         return sparse.bsr_array((blocks, self.columns, self.starts))

@@ -79,6 +79,11 @@ def gaussian(dim):
     return jf.Gaussian(0.5 * RNG.normal(size=dim), a @ a.T + 0.5 * np.eye(dim))
 
 
+def mesh(dim):
+    make = jf.Mesh.disc if dim == 2 else jf.Mesh.ball
+    return make(1.3, 2, lambda x: np.exp(0.7 * x[:, 0]))
+
+
 MEASURES = {
     **{f"Particles in R^{d}": jf.Particles(RNG.normal(size=(9, d)), RNG.dirichlet(np.ones(9)))
        for d in (1, 2, 5)},
@@ -86,6 +91,7 @@ MEASURES = {
     "Quantiles, tails": jf.Quantiles.normal(0.3, 0.8, 24, grading="tails"),
     **{f"Radial in R^{d}": jf.Radial.normal(0.9 / np.sqrt(d), d, 24) for d in (1, 2, 3, 40)},
     **{f"Gaussian in R^{d}": gaussian(d) for d in (1, 2, 5)},
+    **{f"Mesh in R^{d}": mesh(d) for d in (2, 3)},
 }  # fmt: skip
 
 
@@ -161,7 +167,7 @@ def test_first_variation(name, where):
     d = mu.points.shape[1]
     at = mu.points[:: max(1, len(mu.points) // 5)]
     assert F.first_variation(mu, at).shape == (len(at),)
-    if name in DENSITIES and mu.kind in ("quantiles", "radial"):
+    if name in DENSITIES and mu.kind in ("quantiles", "radial", "mesh"):
         return
     gradient, h = F.gradient(mu)[:: max(1, len(mu.points) // 5)], 1e-4
     for k in range(d):
