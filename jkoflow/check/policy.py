@@ -32,6 +32,18 @@ GAP = 1e-6
 """Certified gap of a step relative to the energy it loses: no sum of such gaps is visible in the
 energy curve of a run."""
 
+CELLS = 8.0
+"""Certified gap of a step on a grid in units of Σh²/(8τ). Smooth steps leave about 2 of them, what
+sharing a cell's mass among the cells around its image costs; where the map jumps, as across an
+obstacle, whole cells go to either side, and it is up to 8."""
+
+SHARE = 0.25
+"""Of what any step on a grid can gain, Σh²/(8τ) may hide at most this: else staying would do."""
+
+OUTSIDE = 2e-3
+"""Mass by which a density on a grid may lie outside of what its potential buys nearby, at prices
+as inexact as cells make them. Honest steps leave less than 1e-3, most of it at jumps of the map."""
+
 BLIND, RESOLUTION = 1e-3, 1e-9
 """If rounding alone makes a residual above BLIND of the gradients it is made of, and one that
 could hide a displacement above RESOLUTION of the coordinates, the residual says nothing, and the

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..functionals.identity import spec_digest
 from ..measures.base import Array
+from ..measures.grid import Grid
 from ..measures.many import Laws, alike
 from ..problem import Problem
 from ..status import InvalidProblem, Status
@@ -22,8 +23,9 @@ from ..verdict import Decided, Finding, Report, Verdict, at_most, rejected, unde
 from . import policy
 from .convex import Dissipation, Reference, against, modulus, slope_decay
 from .evaluate import Noise, Stack, evaluate
-from .functional import attack, breadth, guarded
-from .step import Steps, evaluated, judged, membership, steps_of, told
+from .functional import attack, breadth, guarded, on_some_cells
+from .grid import judged_on_grid
+from .step import Steps, evaluated, grid_step, judged, membership, steps_of, told
 
 
 def check_run(problem: Problem, run: Any) -> Report:
@@ -232,6 +234,11 @@ class Walk:
         witnesses = [step.record.witness for step in block]
         rows, F = old.rows.before(new.rows), problem.functional
         came = Laws([before, *measures[:-1]])
+        if laws.mu.kind == "grid":
+            for k, (mu, witness) in enumerate(zip(came.measures, witnesses, strict=True)):
+                step = grid_step(F, mu, new, rows, float(taus[k]), witness, k)
+                yield from (f.at(f"step {start + k}") for f in judged_on_grid(step))
+            return
         steps = steps_of(F, came, rows, new, taus, witnesses, start)
         yield from judged(steps)
         yield from self._consequences(steps)
@@ -288,6 +295,8 @@ class Walk:
         """Σ W2²/(2τ) ≤ F_0 − F_K over the steps that could be judged, and the two halves."""
         if self.first is None or self.last is None or self.count == 0:
             return
+        if self.first.measure.kind == "grid":  # each step was allowed for what cells hide
+            return
         d, spent = self.dissipation, float(self.first.rows.energy[0] - self.last.rows.energy[0])
         room = d.room + float(self.last.rows.margin[0])
         reason = "the steps together cost more than the energy they lose"
@@ -301,12 +310,15 @@ class Walk:
         for where, at in (("initial measure", self.first), ("last measure", self.last)):
             if at is None:
                 continue
-            here = guarded("evaluation", partial(evaluate, F, at.measure))
+            attacked, mu = F, at.measure
+            if isinstance(mu, Grid):
+                attacked, mu = on_some_cells(F, mu)
+            here = guarded("evaluation", partial(evaluate, attacked, mu))
             if isinstance(here, Finding):
                 yield here.at(where)
                 continue
             unit = unit or breadth(here)
-            yield from (f.at(where) for f in attack(F, replace(here, unit=unit), 0))
+            yield from (f.at(where) for f in attack(attacked, replace(here, unit=unit), 0))
 
 
 def stored(claim: str, said: Array, true: Array, margin: Array, start: int = 0) -> Finding:

@@ -44,8 +44,7 @@ def check_second_order(problem: Problem, run: Any) -> Report:
     - "modified energy": what follows, F(ρ_{k+1}) + (1−α)D_{k+1}/(2τ') ≤ F(ρ_k) + αD_k/(2τ'). For
       equal steps: F(ρ_k) + D_k/(4τ) falls by D_{k+1}/(4τ) at least.
 
-    Identity, completeness, records, stored numbers and F itself are judged as by `check_run`;
-    F need not fall from step to step.
+    All else is judged as by `check_run`, but F need not fall from step to step.
 
     Parameters
     ----------
@@ -97,8 +96,7 @@ class _Walk:
     """Judges the steps in order; knows the last law and how it was reached."""
 
     def __init__(self, problem: Problem) -> None:
-        self.problem, self.count = problem, 0
-        self.times = problem.times
+        self.problem, self.times, self.count = problem, problem.times, 0
         self.last: _Law | None = None
 
     def findings(self, run: Any) -> Iterator[Finding]:
@@ -150,9 +148,6 @@ def _blind_square(new: _Law, old: _Law) -> Array:
     return blind * (2.0 * math.sqrt(new.squared) + blind)
 
 
-Judging = Iterator[Finding]
-
-
 def _judged(F: Any, old: _Law, after: Measure, tau: float, witness: Witness, k: int) -> Any:
     """The findings about a step of one or two minimisations; returns the new law."""
     arrays = witness.arrays
@@ -164,7 +159,7 @@ def _judged(F: Any, old: _Law, after: Measure, tau: float, witness: Witness, k: 
         if old.away is not None:
             ratio = tau / old.tau
             limit = ratio * ratio / (1.0 + 2.0 * ratio)
-        elif k > 1 and not (old.mu.kind == "gaussian" and old.mu.is_singular()):  # type: ignore[attr-defined]
+        elif k > 1:
             raise Decided(undecided("extrapolation", "the map back to the law before is missing"))
         steps, way = yield from _minimised(F, old, after, tau, alpha, limit, last, k)
         new = _reached(old.mu, after, steps, way, tau, arrays)
@@ -297,10 +292,8 @@ def _reached(
         return _Law(after, rows)
     found = certify(after, before, None if matrix is None else
                     Witness("symmetric-map", {"matrix": matrix}))  # fmt: skip
-    if isinstance(found, Finding):
-        raise Decided(found)
-    if found.finding.verdict is not Verdict.ACCEPTED:
-        raise Decided(found.finding)
+    if isinstance(found, Finding) or found.finding.verdict is not Verdict.ACCEPTED:
+        raise Decided(found if isinstance(found, Finding) else found.finding)
     A = np.asarray(matrix) if matrix is not None else np.sqrt(before.cov() / after.cov())
     shift = after.mean() - before.mean()
     away = shift + (after.points - after.mean()) @ (np.eye(after.dim) - A)

@@ -20,6 +20,7 @@ from ..verdict import Decided, Finding, Report, Verdict, at_most, rejected, unde
 from . import policy
 from .evaluate import Noise, Rows, Stack, consistent, stack
 from .functional import a_functional, guarded
+from .grid import GridStep, judged_on_grid, same_cells
 from .transport import Transport, certify_all
 
 CLAIMED = "F is λ-convex along generalised geodesics, as it claims (check_functional attacks it)"
@@ -30,6 +31,7 @@ DISCRETE = {
     "quantiles": "integrals and W2 are those of the edges with lumped masses",
     "radial": "integrals and W2 are those of the radii with lumped masses",
     "gaussian": "the step is that of Gaussian laws; smooth integrals are taken by cubature",
+    "grid": "the step is that of the cells' masses at their centres",
 }
 
 
@@ -81,9 +83,22 @@ def check_step(
         old, new = (Laws([a_measure(mu, "a step's measure")]) for mu in (before, after))
         yield membership(old, new)
         rows, here = evaluated(F, old).rows, evaluated(F, new)
-        yield from judged(steps_of(F, old, rows, here, np.array([tau]), [witness]))
+        if here.laws.mu.kind == "grid":
+            yield from judged_on_grid(grid_step(F, old.mu, here, rows, float(tau), witness))
+        else:
+            yield from judged(steps_of(F, old, rows, here, np.array([tau]), [witness]))
 
     return Report(f"one step of {a_functional(F)!r}", tuple(told(findings())))
+
+
+def grid_step(
+    F: Functional, before: Any, new: Stack, old: Rows, tau: float, witness: Witness | None,
+    k: int = 0,
+) -> GridStep:  # fmt: skip
+    """The k-th of some steps on a grid."""
+    lost = float(old.energy[k] - new.rows.energy[k])
+    margin = float(old.margin[k] + new.rows.margin[k])
+    return GridStep(F, before, new.laws.measures[k], tau, witness, lost, margin)
 
 
 def told(findings: Iterator[Finding], where: str = "") -> Iterator[Finding]:
@@ -102,6 +117,8 @@ def membership(before: Laws, after: Laws) -> Finding:
     if (new.kind, new.dim) != (old.kind, old.dim):
         what = f"a {new.kind} in R^{new.dim} after a {old.kind} in R^{old.dim}"
         raise Decided(rejected(claim, what))
+    if new.kind == "grid" and not same_cells(old, new):
+        raise Decided(rejected(claim, "the two densities live on different grids"))
     if new.kind not in DISCRETE:
         raise Decided(undecided(claim, f"the judge has no arithmetic for steps of a {new.kind}"))
     for laws in (before, after):

@@ -94,8 +94,23 @@ def _entries(after: Measure, before: Measure, witness: Witness | None) -> Any:
 def _coupled(after: Measure, before: Measure, witness: Witness | None) -> Transport:
     """Marginals by addition; optimality by potentials, on the line by the north-west corner."""
     X, x, a, b = after.points, before.points, after.weights, before.weights
-    n, m = len(a), len(b)
     rows, columns, values = _entries(after, before, witness)
+    _require_marginals(rows, columns, values, a, b)
+    squared = float(values @ ((X[rows] - x[columns]) ** 2).sum(axis=1))
+    target = np.zeros_like(X)
+    np.add.at(target, rows, values[:, None] * x[columns])
+    target = np.divide(target, a[:, None], out=X.copy(), where=a[:, None] > 0)
+    spread = float(values @ ((x[columns] - target[rows]) ** 2).sum(axis=1))
+    finding = at_most(CLAIM, 0.0, 0.0)
+    if witness is not None:
+        f, g = _read(witness, "f", a.shape), _read(witness, "g", b.shape)
+        finding = duality(after, before, squared, f, g)
+    return Transport(np.array([squared]), (X - target)[None], np.array([spread]), finding)
+
+
+def _require_marginals(rows: Array, columns: Array, values: Array, a: Array, b: Array) -> None:
+    """That entries are those of a coupling of the masses a (rows) and b (columns)."""
+    n, m = len(a), len(b)
     if not (values >= 0).all() or not (_within(rows, n) and _within(columns, m)):
         raise _false("the coupling has negative entries, or names points that do not exist")
     off = max(
@@ -104,16 +119,16 @@ def _coupled(after: Measure, before: Measure, witness: Witness | None) -> Transp
     )
     if not off <= policy.EPS:
         raise _false(f"the coupling's marginals are wrong by {off:.3g}")
-    squared = float(values @ ((X[rows] - x[columns]) ** 2).sum(axis=1))
-    target = np.zeros_like(X)
-    np.add.at(target, rows, values[:, None] * x[columns])
-    target = np.divide(target, a[:, None], out=X.copy(), where=a[:, None] > 0)
-    spread = float(values @ ((x[columns] - target[rows]) ** 2).sum(axis=1))
-    finding = at_most(CLAIM, 0.0, 0.0)
-    if witness is not None:
-        f, g = _read(witness, "f", (n,)), _read(witness, "g", (m,))
-        finding = duality(after, before, squared, f, g)
-    return Transport(np.array([squared]), (X - target)[None], np.array([spread]), finding)
+
+
+def coupling_cost(after: Measure, before: Measure, witness: Witness) -> float:
+    """Σ π_ij |X_i − x_j|², an upper bound of W2², for a coupling that a witness gives."""
+    k = np.shape(witness.arrays.get("values", ()))[:1]
+    rows, columns = (_read(witness, name, k, "iu") for name in ("rows", "columns"))
+    values = _read(witness, "values", k)
+    _require_marginals(rows, columns, values, after.weights, before.weights)
+    moved = after.points[rows] - before.points[columns]
+    return float(values @ (moved * moved).sum(axis=1))
 
 
 def _within(index: Array, n: int) -> bool:

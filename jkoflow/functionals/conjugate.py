@@ -194,6 +194,11 @@ def _plain(terms: Sequence[tuple[float, Internal]]) -> Conjugate | None:
     return OfSum(terms)
 
 
+_TOO_SMALL = (
+    "the box cannot hold the mass 1 under the bound on the density: take a larger box or bound"
+)
+
+
 def normalised(
     conjugate: Conjugate, price: Array, volume: float, tolerance: float = 1e-13
 ) -> tuple[float, Array]:
@@ -210,10 +215,27 @@ def normalised(
         weights = np.exp((price - top) / conjugate.c)
         total = float(weights.sum()) * volume
         return conjugate.c * (1.0 - np.log(total)) - top, weights / total
+    if isinstance(conjugate, Capped) and conjugate.inner is None:
+        return _filled(price, conjugate.bound, volume)
     if isinstance(conjugate, OfPower) and conjugate.m == 2.0:
         shift = _level(price[finite], 2.0 * conjugate.c / volume)
         return shift, conjugate.density(price + shift)
     return _bracketed(conjugate, price, volume, tolerance)
+
+
+def _filled(price: Array, bound: float, volume: float) -> tuple[float, Array]:
+    """The places of highest price filled to the bound, the last of them in part."""
+    order = np.argsort(-price, axis=None, kind="stable")
+    full = int(1.0 / (bound * volume) + 1e-12)
+    room = int((price > -np.inf).sum())
+    if full > room or (full == room and full * bound * volume < 1.0 - 1e-12):
+        raise MissingStructure(_TOO_SMALL)
+    density = np.zeros(price.size)
+    density[order[:full]] = bound
+    last = order[min(full, price.size - 1)]
+    if full < room:
+        density[last] = max(0.0, (1.0 - full * bound * volume) / volume)
+    return -float(price.ravel()[last]), density.reshape(price.shape)
 
 
 def _level(price: Array, mass: float) -> float:
@@ -246,10 +268,9 @@ def _bracketed(
         high += step
         step *= 2.0
     else:
-        raise MissingStructure("the box cannot hold the mass 1 under the bound on the density: "
-                               "take a larger box or bound")  # fmt: skip
+        raise MissingStructure(_TOO_SMALL)
     shift = 0.5 * (low + high)
-    for _ in range(200):
+    for k in range(200):
         density = conjugate.density(price + shift)
         excess = float(density.sum()) * volume - 1.0
         if abs(excess) <= tolerance or high - low <= 1e-15 * max(1.0, abs(shift)):
@@ -257,5 +278,6 @@ def _bracketed(
         low, high = (shift, high) if excess < 0 else (low, shift)
         slope = float(conjugate.slope(price + shift, density).sum()) * volume
         newton = shift - excess / slope if slope > 0 else np.inf
-        shift = newton if low < newton < high else 0.5 * (low + high)
+        local = low < newton < high and k % 3 < 2  # slopes may be steep in many small places
+        shift = newton if local else 0.5 * (low + high)
     return shift, conjugate.density(price + shift)

@@ -93,18 +93,26 @@ class GridInteraction(Smooth):
             raise InvalidFunctional("W is not integrable at 0, so a density has infinite energy")
         return value
 
+    def _here(self, x: Array) -> bool:
+        """Whether points are the cells' centres, in order: else sums are plain ones."""
+        return x is self.points or np.array_equal(x, self.points)
+
     def value_at_points(self, x: Array, w: Array) -> float:
+        if not self._here(x):
+            return float(self.inner.value_at_points(x, w))
         return 0.5 * float(w @ self._convolved(w))
 
     def _convolved(self, w: Array) -> Array:
         return self._potential(w.reshape(self.shape)).ravel()
 
     def first_variation_at_points(self, x: Array, w: Array, at: Array) -> Array:
-        if at is self.points or np.array_equal(at, self.points):
+        if self._here(x) and self._here(at):
             return self._convolved(w)
         return np.asarray(self.inner.first_variation_at_points(x, w, at))
 
     def gradient_at_points(self, x: Array, w: Array) -> Array:
+        if not self._here(x):
+            return np.asarray(self.inner.gradient_at_points(x, w))
         if self._slopes is None:
             self._slopes = [
                 GridConvolution(partial(self._slope, axis), self.shape, self.spacing, 0.0)

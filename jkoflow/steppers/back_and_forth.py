@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..functionals.base import Functional
-from ..functionals.conjugate import OfEntropy, conjugate
+from ..functionals.conjugate import Capped, Conjugate, OfEntropy, OfPower, conjugate
 from ..functionals.internal import Congestion
 from ..measures.base import Array, Measure
 from ..measures.grid import Grid
@@ -23,7 +23,7 @@ from .grid_plan import plan_of
 from .grid_potential import Linearised
 
 _RESOLVED = 8.0  # times what the cells hide: where the map jumps, whole points go either way
-_MATCHED = 100.0  # times the tolerance: densities are that much coarser than dual values
+_MATCHED = 10.0  # times the tolerance: densities are coarser than dual values
 _TRUSTED = 1e-6  # relative density from which on its logarithm is believed
 _LIGHTEST = 1e-3  # relative density below which the metric takes no notice of it
 
@@ -90,16 +90,26 @@ class BackAndForth(Stepper):
         return solver.run(np.asarray(place, dtype=float))
 
 
+def softened(star: Conjugate, floor: float) -> Conjugate:
+    """A bound on the density alone buys nothing or all: where the crowd is thin, neither is
+    right. A pressure δρ² below what the cells hide, δκ = Σh²/(8τ), lets it be in between."""
+    if isinstance(star, Capped) and star.inner is None:
+        return Capped(star.bound, OfPower(2.0, floor / star.bound))
+    return star
+
+
 class _Solver:
     """One step: rounds of linearisation, each an ascent of the dual."""
 
     def __init__(self, options: BackAndForth, F: Functional, mu: Grid, tau: float) -> None:
         self.options, self.F, self.mu, self.tau = options, F, mu, tau
-        self.conjugate = conjugate(F)
+        self.floor = float((mu.spacing**2).sum()) / (8.0 * tau)  # see `resolution`
+        exact = conjugate(F)
+        self.conjugate = softened(exact, self.floor)
+        self.softening = 0.0 if self.conjugate is exact else self.floor  # ∫δρ² ≤ δκ
         self.smooth = Linearised(F.smooth, mu, options.refine)
         self.energy = F.value(mu)
         self.neumann = Neumann(mu.shape, mu.spacing)
-        self.floor = float((mu.spacing**2).sum()) / (8.0 * tau)  # see `resolution`
         self.iterations = self.evaluations = 0
 
     def first_guess(self) -> Array:
@@ -137,6 +147,7 @@ class _Solver:
                 self.smooth.damp()
             matched = _MATCHED * self.options.tolerance * self._lost(self.energy, value)
             if abs(self.smooth.mismatch(rho)) <= matched:
+                best = (value, found.point, rho)
                 break
             self.smooth.move(rho)
         else:
@@ -199,7 +210,8 @@ class _Solver:
     def _output(self, point: DualPoint, rho: Grid, converged: bool) -> StepOutput:
         plan = plan_of(point, rho)
         primal = self._linear_energy(point.dual, rho) + plan.squared / (2.0 * self.tau)
-        gap = primal - point.value
+        dual = point.value - self.softening
+        gap = primal - dual
         fine = converged or gap <= _RESOLVED * self.floor  # kinks of ψ^c may end the ascent early
         status = Status.CONVERGED if fine else Status.MAX_ITERATIONS
         if not np.isfinite(gap):
@@ -207,9 +219,10 @@ class _Solver:
         witness = Witness("grid", plan.arrays())
         stats = {
             "iterations": self.iterations, "evaluations": self.evaluations,
-            "residual": point.residual, "dual_value": point.value, "gap": gap,
-            "resolution": self.floor,
+            "residual": point.residual, "dual_value": dual, "gap": gap,
+            "resolution": self.floor, "coupling_cost": plan.squared,
         }  # fmt: skip
         state = {"potential": point.place}
-        return StepOutput(rho, state, witness, stats, status, plan.squared)
+        squared = max(0.0, 2.0 * self.tau * point.transport)
+        return StepOutput(rho, state, witness, stats, status, squared)
 

@@ -54,6 +54,8 @@ def plan_of(point: DualPoint, rho: Grid) -> GridPlan:
     kept = (rough @ sparse.diags_array(part)).tocoo()
     extra = (rough @ sparse.diags_array(1.0 - part)).tocoo()
     lacking = np.maximum(mu.weights - np.asarray(kept.sum(axis=0)).ravel(), 0.0)
+    if lacking.any():  # rounding of the two totals must not be left over in one cell
+        lacking *= extra.sum() / lacking.sum()
     rows, columns, values = _handed_on(extra, lacking, mu.shape)
     i = np.concatenate([kept.row, rows]).astype(np.int64)
     j = np.concatenate([kept.col, columns]).astype(np.int64)

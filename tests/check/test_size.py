@@ -38,8 +38,8 @@ def test_lines_are_counted_without_comments_and_documentation() -> None:
 def test_judging_steps_and_runs_stays_readable() -> None:
     names = ("__init__", "convex", "evaluate", "policy", "run", "step", "transport", "verdict")
     sizes = {name: code_lines((FOLDER / f"{name}.py").read_text("utf-8")) for name in names}
-    assert sum(sizes.values()) <= 815, sizes
-    assert max(sizes.values()) <= 240, sizes
+    assert sum(sizes.values()) <= 865, sizes
+    assert max(sizes.values()) <= 255, sizes
 
 
 def test_judging_functionals_and_fixed_points_stays_readable() -> None:
@@ -52,8 +52,12 @@ def test_judging_runs_of_second_order_stays_readable() -> None:
     assert code_lines((FOLDER / "second_order.py").read_text("utf-8")) <= 220
 
 
+def test_judging_grids_stays_readable() -> None:
+    assert code_lines((FOLDER / "grid.py").read_text("utf-8")) <= 125
+
+
 def test_no_module_of_the_arithmetic_judge_is_left_uncounted() -> None:
     counted = {"__init__", "convex", "evaluate", "policy", "run", "step", "transport", "verdict",
-               "functional", "fixed_point", "second_order"}  # fmt: skip
+               "functional", "fixed_point", "second_order", "grid"}  # fmt: skip
     found = {path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("samples")}
     assert found == counted

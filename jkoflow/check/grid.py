@@ -1,0 +1,169 @@
+"""One JKO step on a grid: a coupling bounds what it costs, a potential what any step costs.
+
+Masses sit at the cells' centres. A coupling of the cells proves an upper bound of W2², and so of
+the step's objective. Any potential ψ on the old cells bounds every objective from below:
+
+    F(ν) + W2²(ν, μ)/(2τ) ≥ Σ ψ_j μ_j − Σ u*(−ψ^c_i − V_i)|cell| + G(ρ) − ∫δG(ρ)dρ,
+
+with ψ^c_i = min_j |x_i − x_j|²/(2τ) − ψ_j, u* the conjugate of the internal energy, V = δG(ρ) at
+the new density, and the smooth part G convex along mixtures. Between both lies what the cells
+hide: a transport by parts of a cell costs up to Σh²/4 more in W2² where masses sit at centres.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from ..functionals.base import Functional
+from ..functionals.conjugate import conjugate, normalised
+from ..measures.base import Array
+from ..measures.grid import Grid
+from ..record import Witness
+from ..status import MissingStructure
+from ..verdict import Decided, Finding, Verdict, at_most, rejected, undecided
+from . import policy
+from .transport import coupling_cost
+
+CELLS = "masses sit at the cells' centres: steps are told apart to some Σh²/(8τ), here {:.2g}"
+MIXED = "the smooth part is convex along mixtures, as it claims (check_functional attacks it)"
+
+
+class GridStep(NamedTuple):
+    """A step between densities on the same cells, with F before and after and its rounding."""
+
+    F: Functional
+    before: Grid
+    after: Grid
+    tau: float
+    witness: Witness | None
+    lost: float
+    margin: float
+
+    @property
+    def resolution(self) -> float:
+        """Σh²/(8τ): half of a cell on every axis, in units of the objective."""
+        return float((self.before.spacing**2).sum()) / (8.0 * self.tau)
+
+
+class Bounds(NamedTuple):
+    """W2² from above, by the coupling, and from below, by the potential; and ψ^c (n_1, …)."""
+
+    upper: float
+    lower: float
+    potential: Array
+    transform: Array
+
+
+def judged_on_grid(s: GridStep) -> Iterator[Finding]:
+    """Transport, energy, stationarity, minimality; `Decided` where there is no evidence."""
+    found = bounds(s)
+    yield at_most("transport", found.lower, found.upper + policy.EPS * _size(s), (),
+                  "the potential's value is above the coupling's cost")  # fmt: skip
+    assumed = (CELLS.format(s.resolution),)
+    excess, least = (w2 / (2.0 * s.tau) - s.lost for w2 in (found.upper, found.lower))
+    doubt = Verdict.REJECTED if least > s.margin else Verdict.UNDECIDED
+    yield at_most("energy", excess, policy.CELLS * s.resolution + s.margin, assumed,
+                  "the step does not pay for its transport", doubt)  # fmt: skip
+    yield from _against_the_dual(s, found, assumed)
+
+
+def same_cells(a: Grid, b: Grid) -> bool:
+    """Whether two densities live on the same cells."""
+    corners = ((a.lower, b.lower), (a.upper, b.upper))
+    return a.shape == b.shape and all(np.array_equal(u, v) for u, v in corners)
+
+
+def _size(s: GridStep) -> float:
+    """Squares that rounding errors of squared distances are relative to."""
+    return policy.ROUNDING * float((s.before.lower**2 + s.before.upper**2).sum())
+
+
+def bounds(s: GridStep) -> Bounds:
+    """What the witness proves of W2²; `Decided` if it is none, or malformed."""
+    if s.witness is None or s.witness.kind != "grid":
+        raise Decided(undecided("transport", "no witness of kind 'grid': W2 is not certified"))
+    upper = coupling_cost(s.after, s.before, s.witness)
+    psi = np.asarray(s.witness.arrays.get("potential"))
+    if psi.shape != s.before.shape or psi.dtype.kind not in "fiu" or not np.isfinite(psi).all():
+        raise Decided(rejected("transport", "the witness is malformed: potential must be finite "
+                               f"numbers of shape {s.before.shape}"))  # fmt: skip
+    psi = psi.astype(float)
+    transform = c_transform(psi, s.before.axes(), s.tau)
+    dual = float(psi.ravel() @ s.before.weights + transform.ravel() @ s.after.weights)
+    return Bounds(upper, 2.0 * s.tau * dual, psi, transform)
+
+
+def c_transform(psi: Array, axes: list[Array], tau: float) -> Array:
+    """min_j |x_i − x_j|²/(2τ) − ψ_j over all cells, one axis after the other.
+
+    Examples
+    --------
+    >>> c_transform(np.array([0.0, 0.0, 0.3]), [np.array([0.0, 1.0, 2.0])], 0.5).tolist()
+    [0.0, 0.0, -0.3]
+    """
+    g = -psi
+    for axis, x in enumerate(axes):
+        lines = np.moveaxis(g, axis, -1)
+        cost = (x[:, None] - x) ** 2 / (2.0 * tau)
+        g = np.stack([(lines + row).min(axis=-1) for row in cost], axis=axis)
+    return g
+
+
+def _against_the_dual(s: GridStep, found: Bounds, assumed: tuple[str, ...]) -> Iterator[Finding]:
+    """The new density is the one that the potential's price buys, and the gap is small."""
+    claim, smooth = "minimality", s.F.smooth
+    x, rho = s.after.points, s.after
+    V = smooth.first_variation(rho, x) if smooth.terms else np.zeros(len(x))
+    price = -found.transform - V.reshape(rho.shape)
+    try:  # a constant on ψ is free: the best one buys the mass 1
+        star = conjugate(s.F)
+        shift, bought = normalised(star, price, rho.cell_volume)
+    except MissingStructure as error:
+        yield undecided(claim, str(error))
+        return
+    with np.errstate(all="ignore"):
+        surplus = np.where(bought > 0, star.surplus(price + shift, bought), 0.0)
+    band = [np.nan_to_num(star.density(price + shift + off), nan=0.0, posinf=np.inf)
+            for off in (-s.resolution, s.resolution)]  # fmt: skip
+    yield stationarity(s, *band)
+    if smooth.terms and not smooth.convex_in_mixtures:
+        yield undecided(claim, "the smooth part does not claim to be convex along mixtures")
+        return
+    held = rho.weights > 0
+    tangent = smooth.value(rho) - float(rho.weights[held] @ V[held]) if smooth.terms else 0.0
+    dual = float(found.potential.ravel() @ s.before.weights) + shift + tangent
+    dual -= float(surplus.sum()) * rho.cell_volume
+    gap = s.F.value(rho) + found.upper / (2.0 * s.tau) - dual
+    gain = s.F.value(rho) + s.lost - dual  # no step gains more than this
+    bound = policy.GAP * max(0.0, s.lost) + s.margin
+    bound += min(policy.CELLS * s.resolution, policy.SHARE * max(0.0, gain))
+    yield at_most(claim, gap, bound, (*assumed, MIXED) if smooth.terms else assumed,
+                  f"the step is not told apart from others: of {gain:.3g} that a step can gain, "
+                  f"{s.resolution:.3g} is one cell's resolution", Verdict.UNDECIDED)  # fmt: skip
+
+
+def stationarity(s: GridStep, low: Array, high: Array) -> Finding:
+    """The mass by which ρ leaves the band of what its potential buys in the cells around.
+
+    ψ^c over centres is too large by up to Σh²/(8τ), hence a band for every cell. A cell's mean
+    lies between what is bought at its corners; its own price, at its centre only, may miss an
+    edge of the support that runs through it.
+    """
+    for axis in range(low.ndim):
+        low, high = _around(low, axis, np.minimum), _around(high, axis, np.maximum)
+    rho = s.after.density
+    off = np.maximum(0.0, np.maximum(low - rho, rho - high))
+    return at_most("stationarity", float(off.sum()) * s.after.cell_volume, policy.OUTSIDE, (),
+                   "the density is not the one that its potential buys")  # fmt: skip
+
+
+def _around(f: Array, axis: int, extreme: np.ufunc) -> Array:
+    """The extreme of each cell and its two neighbours along an axis."""
+    g = np.moveaxis(f, axis, 0)
+    found = g.copy()
+    found[1:] = extreme(found[1:], g[:-1])
+    found[:-1] = extreme(found[:-1], g[1:])
+    return np.moveaxis(found, 0, axis)
