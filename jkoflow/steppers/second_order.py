@@ -73,7 +73,8 @@ class SecondOrder(Stepper):
     positive) α is halved, up to three times, and then 0: any α with τ' = τ − ατ_k is consistent,
     but only the full one is of second order. A step whose minimisation fails is tried again from
     ρ_k itself. The statistics tell: ``alpha``, ``full`` (whether that is BDF2's own), ``start``
-    (whether the step had no past), and the number of ``stages``.
+    (whether the step had no past), and the number of ``stages``. A singular Gaussian has no
+    optimal map back, hence no past: its steps are ordinary ones.
 
     Sources: Matthes and Plazotta, Numer. Math. 2019 (BDF2 for gradient flows in metric spaces);
     Gallouët, Natale and Todeschi, 2022 (geodesic extrapolation).
@@ -109,6 +110,8 @@ class SecondOrder(Stepper):
                 f"SecondOrder extrapolates along points that move, which a {mu.kind} has not: "
                 "use Quantiles, Radial, Gaussian, Particles or Mesh"
             )
+        if isinstance(mu, Gaussian):  # with LAPACK's eigenvectors, which a resumed run has too
+            mu = Gaussian(mu.mean(), mu.cov())
         inner = self.inner or default_stepper(F, mu)
         run = _Steps(F, inner, rng)
         past = _past(state, mu)
@@ -221,7 +224,7 @@ def _output(mu: Measure, tau: float, stages: list[Stage], starting: bool) -> Ste
         return StepOutput(out.measure, {}, None, stats, out.status)
     after = out.measure
     moved = _moved(mu, stages)
-    if moved is None:  # a point mass, or a Gaussian on a plane: the next step is a start again
+    if moved is None:  # a point mass, or a Gaussian on a plane: the next step has no past
         return StepOutput(after, {}, evidence(stages, None), stats, out.status)
     state: dict[str, Array] = {"shift": moved.shift, "tau": np.array(tau)}
     if moved.back is not None:
