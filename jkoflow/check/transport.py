@@ -102,6 +102,8 @@ def _coupled(after: Measure, before: Measure, witness: Witness | None) -> Transp
     target = np.divide(target, a[:, None], out=X.copy(), where=a[:, None] > 0)
     spread = float(values @ ((x[columns] - target[rows]) ** 2).sum(axis=1))
     finding = at_most(CLAIM, 0.0, 0.0)
+    if witness is not None and after.kind == "mesh" and "f" not in witness.arrays:
+        raise Decided(undecided(CLAIM, "no potentials: W2 of the nodes' masses is not certified"))
     if witness is not None:
         f, g = _read(witness, "f", a.shape), _read(witness, "g", b.shape)
         finding = duality(after, before, squared, f, g)

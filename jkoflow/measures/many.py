@@ -127,7 +127,7 @@ def alike(mu: Any, nu: Any) -> bool:
         type(mu) is type(nu)
         and mu.dim == nu.dim
         and _same(mu.weights, nu.weights)
-        and _same(getattr(mu, "mass", None), getattr(nu, "mass", None))
+        and all(_same(getattr(mu, a, None), getattr(nu, a, None)) for a in ("mass", "simplices"))
     )
 
 
