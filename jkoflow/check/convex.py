@@ -21,7 +21,8 @@ from ..measures.many import norms
 from ..verdict import Finding, at_most, worst
 from . import policy
 from .evaluate import Rows
-from .step import CLAIMED, Steps
+from .minimality import CLAIMED
+from .step import Steps
 
 ASSUMED = (CLAIMED,)
 UNIT = policy.ROUNDING * policy.EPS

@@ -10,7 +10,7 @@ import pytest
 
 import jkoflow as jf
 from jkoflow.check import Finding, Verdict, check_functional, check_step
-from jkoflow.check.step import MIXED
+from jkoflow.check.minimality import MIXED
 from jkoflow.functionals.divergence import MMD
 from jkoflow.functionals.kernels import GaussianKernel
 from jkoflow.record import Witness

@@ -36,9 +36,10 @@ def test_lines_are_counted_without_comments_and_documentation() -> None:
 
 
 def test_judging_steps_and_runs_stays_readable() -> None:
-    names = ("__init__", "convex", "evaluate", "policy", "run", "step", "transport", "verdict")
+    names = ("__init__", "convex", "evaluate", "minimality", "policy", "run", "step", "transport",
+             "verdict")  # fmt: skip
     sizes = {name: code_lines((FOLDER / f"{name}.py").read_text("utf-8")) for name in names}
-    assert sum(sizes.values()) <= 865, sizes
+    assert sum(sizes.values()) <= 885, sizes
     assert max(sizes.values()) <= 255, sizes
 
 
@@ -58,6 +59,6 @@ def test_judging_grids_stays_readable() -> None:
 
 def test_no_module_of_the_arithmetic_judge_is_left_uncounted() -> None:
     counted = {"__init__", "convex", "evaluate", "policy", "run", "step", "transport", "verdict",
-               "functional", "fixed_point", "second_order", "grid"}  # fmt: skip
+               "minimality", "functional", "fixed_point", "second_order", "grid"}  # fmt: skip
     found = {path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("samples")}
     assert found == counted

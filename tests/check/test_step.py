@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 import jkoflow as jf
 from jkoflow.check import Verdict, check_step
 from jkoflow.check.evaluate import evaluate
-from jkoflow.check.step import farthest
+from jkoflow.check.minimality import farthest
 from jkoflow.record import Witness
 
 

@@ -1,0 +1,114 @@
+"""How far a step's objective can be above its minimum: residuals where something is convex."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..functionals.base import Functional
+from ..measures.base import Array
+from ..verdict import Finding, Verdict, undecided, worst
+from . import policy
+
+if TYPE_CHECKING:
+    from .step import Steps
+
+CLAIMED = "F is λ-convex along generalised geodesics, as it claims (check_functional attacks it)"
+BOUNDED = "F's parts are bounded from below, as they claim (check_functional attacks it)"
+MIXED = "F is convex along mixtures, and δF as convex as it claims (check_functional attacks it)"
+
+
+def minimality(s: Steps) -> Finding:
+    """r²/(2κ) bounds the objective's distance to its minimum, on one of the `grounds`."""
+    best = undecided("minimality", "F claims no convexity")
+    if s.new.laws.mu.kind == "mesh" and s.F.internal.terms:
+        why = "the energy of simplices is not convex in their nodes: stationary, not proved minimal"
+        return s.somewhere(undecided("minimality", why))
+    try:
+        for what, moduli, r, assumed in grounds(s):
+            found = gap(s, what, np.array(moduli, dtype=float), s.with_spread(r), assumed)
+            if found.verdict is Verdict.ACCEPTED:
+                return found
+            best = min(found, best, key=lambda f: f.severity)
+    except Exception as error:  # a user's claim may raise anything
+        best = undecided("minimality", f"F's claims: {type(error).__name__}: {error}")
+    return s.somewhere(best) if math.isnan(best.measured) else best
+
+
+Ground = tuple[str, Sequence[float | None], Array, tuple[str, ...]]
+
+
+def grounds(s: Steps) -> Iterator[Ground]:
+    """What F claims to be convex: its name, λ of each step, the residual, what is assumed.
+
+    Along generalised geodesics: objective(ρ⁺) − objective(Y) ≤ r‖Y − X‖ − (κ/2)‖Y − X‖² for all Y
+    that the modulus holds for. Along mixtures: F(Y) ≥ F(ρ⁺) + ∫V d(Y − ρ⁺) with V = δF(ρ⁺), and
+    where the mass of x_j may go by itself, V(y) + |y − x_j|²/(2τ) is κ-convex in y.
+    """
+    F, laws, many = s.F, s.new.laws, len(s.tau)
+    if F.convexity is not None:
+        yield "everywhere", [F.convexity] * many, s.r, (CLAIMED, *s.walls)
+    if F.convex_in_mixtures and not laws.gaussian:
+        # cubature points do not move as they like, hence not for Gaussians
+        moduli = [F.convexity_of_variation(mu) for mu in laws.measures]
+        yield "of its first variation", moduli, s.raw, (MIXED,)
+    if F.convexity is None:
+        moduli = [nearby(s, k) for k in range(many)]
+        yield "near the step", moduli, s.r, (CLAIMED, BOUNDED, *s.walls)
+
+
+def gap(s: Steps, what: str, lam: Array, r: Array, assumed: tuple[str, ...]) -> Finding:
+    """r²/(2κ) against what the step gains."""
+    claim, new, kappa = "minimality", s.new.rows, 1.0 / s.tau + lam
+    if not np.isfinite(kappa).all():
+        return undecided(claim, f"F claims no finite modulus of convexity {what}")
+    if not (kappa > 0).all():
+        why = f"1/τ + λ = {kappa.min():.3g} is not positive: a smaller τ could be certified"
+        return undecided(claim, why)
+    bound = policy.GAP * np.maximum(0.0, s.old.energy - new.energy)
+    bound += s.old.margin + new.margin + new.blur**2 / kappa + 2.0 * s.unseen / (kappa * s.tau)
+    reason = lambda k: f"the gap is not certified: r = {r[k]:.3g}, κ = {kappa[k]:.3g}"  # noqa: E731
+    doubt = Verdict.UNDECIDED
+    return worst(claim, r**2 / (2.0 * kappa), bound, assumed, reason, doubt, s.first)
+
+
+def nearby(s: Steps, k: int) -> float | None:
+    """A modulus between ρ⁺ and every minimiser of the step, if F claims one.
+
+    A minimiser Y has W2²(Y, ρ_k)/(2τ) ≤ F(ρ⁺) + W2²/(2τ) − F(Y), so a lower bound of F keeps it
+    in a ball about ρ⁺, on which a local modulus is enough.
+    """
+    squared, tau = float(s.transport.squared[k]), float(s.tau[k])
+    level = s.new.rows.energy[k] + s.old.margin[k] + s.new.rows.margin[k] + squared / (2.0 * tau)
+    reach = farthest(s.F, s.before.measures[k], float(level), squared, tau)
+    if reach is None:
+        return None
+    return s.F.convexity_near(s.new.laws.measures[k], math.sqrt(squared) + reach)
+
+
+def farthest(F: Functional, mu: Any, level: float, squared: float, tau: float) -> float | None:
+    """A bound on W2(Y, μ) for all Y with F(Y) + W2²(Y, μ)/(2τ) ≤ level, as one at √squared has.
+
+    With L(w) a lower bound of F within w of μ, such a Y has w ≤ room(w) = √(2τ(level − L(w))).
+    """
+    least = F.lower_bound_near(mu, 0.0)
+    if least is None or not math.isfinite(least):
+        return None
+
+    def room(w: float) -> float:
+        bound = F.lower_bound_near(mu, w)
+        return math.sqrt(2.0 * tau * max(0.0, level - (-math.inf if bound is None else bound)))
+
+    # w² − room(w)² is convex and not positive at √squared: beyond, it has one root, and
+    # w ↦ room(w) falls towards it from above
+    w = max(math.sqrt(squared), 1e-12)
+    while room(w) > w:
+        w *= 2.0
+    for _ in range(60):
+        w, last = room(w), w
+        if w > 0.999 * last:
+            break
+    return w
