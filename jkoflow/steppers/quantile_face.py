@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,8 +34,7 @@ class Bounds:
         return projected
 
 
-@dataclass(frozen=True)
-class Face:
+class Face(NamedTuple):
     """Edges ``low`` … ``high`` − 1 move, in blocks of equal ones; all others stay.
 
     ``starts`` are the first edges of the blocks, counted from ``low``; None if each edge moves by
@@ -45,6 +45,10 @@ class Face:
     high: int
     starts: NDArray[np.intp] | None = None
 
+    def covers(self, count: int) -> bool:
+        """Whether all of ``count`` edges move by themselves."""
+        return self.starts is None and self.high - self.low == count
+
     def gather(self, v: Array) -> Array:
         """Sums over blocks along the last axis."""
         inside = v[..., self.low : self.high]
@@ -54,8 +58,6 @@ class Face:
 
     def spread(self, y: Array, count: int) -> Array:
         """The displacement of all ``count`` edges that moves the blocks by y."""
-        if self.high - self.low == count and self.starts is None:
-            return y
         v = np.zeros(count)
         lengths = None if self.starts is None else self._lengths()
         v[self.low : self.high] = y if lengths is None else np.repeat(y, lengths)
@@ -77,8 +79,6 @@ class Face:
 
     def part(self, part: Part, count: int) -> Part:
         """A part of a Hessian on the blocks."""
-        if self.starts is None and (self.low, self.high) == (0, count):
-            return part
         if isinstance(part, LowRank):
             return LowRank(self.gather(part.factor[..., 0])[..., None], part.signs)
         if isinstance(part, Dense):
@@ -111,18 +111,14 @@ def face_of(x: Array, v: Array, w: Array, bounds: Bounds, tied: bool) -> tuple[F
     >>> face_of(x, np.array([-1.0, 3.0, 2.0, 0.0, 1.0]), w, Bounds(0.0, np.inf), True)
     (Face(low=1, high=5, starts=array([0, 1, 3])), array([0., 3., 1., 1., 1.]))
     """
-    n = len(x)
-    low, high = int(bounds.left), n - int(bounds.right)
-    ties = x[low + 1 : high] == x[low : high - 1] if tied else np.zeros(0, dtype=bool)
-    some = bool(ties.any())
-    if not some and bounds.lower < x[low] and x[high - 1] < bounds.upper:
-        if bounds.left or bounds.right:
-            v = np.array(v)
-            v[:low] = v[high:] = 0.0
+    low, high = int(bounds.left), len(x) - int(bounds.right)
+    some = tied and bool((x[low + 1 : high] == x[low : high - 1]).any())
+    if not some and bounds.lower < x[0] and x[-1] < bounds.upper:
         return Face(low, high), v
     v = np.array(v)
     if some:
-        _pool(v[low:high], w[low:high], np.flatnonzero(ties))
+        ties = np.flatnonzero(x[low + 1 : high] == x[low : high - 1])
+        _pool(v[low:high], w[low:high], ties)
     v[:low] = v[high:] = 0.0
     first, last = np.searchsorted(x, bounds.lower, "right"), np.searchsorted(x, bounds.upper)
     v[:first], v[last:] = np.maximum(v[:first], 0.0), np.minimum(v[last:], 0.0)

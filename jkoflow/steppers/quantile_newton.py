@@ -36,7 +36,8 @@ class Newton:
     def run(self, x: Array) -> tuple[Array, Status]:
         """Iterate from x; returns the last edges and how it ended."""
         x, here = self._start(x)
-        far = 1e8 * (1.0 + float(np.abs(self.objective.mu.edges).max()))
+        old = self.objective.mu.edges
+        far = 1e8 * (1.0 + max(abs(float(old[0])), abs(float(old[-1]))))
         while True:
             if not (np.isfinite(here.value) and np.isfinite(here.gradient).all()):
                 return x, Status.NON_FINITE
@@ -111,12 +112,14 @@ class Newton:
         """
         rounding = 10.0 * _visible(here.value)
         # the value cannot judge a step of less: the residual does
-        hidden = -float(here.gradient @ d) <= rounding
+        slope = float(here.gradient @ d)
+        hidden = -slope <= rounding
         t = 1.0
         for _ in range(3 if hidden else 40):
-            trial = self.objective.inside(x + t * d)
+            trial = self.objective.inside(reached := x + (t * d if t < 1.0 else d))
             if self.objective.admissible(trial):
-                decrease = float(here.gradient @ (trial - x))
+                moved = trial is not reached
+                decrease = float(here.gradient @ (trial - x)) if moved else t * slope
                 there = self.objective.expand(trial)
                 lower = decrease < 0 and there.value <= here.value + 1e-4 * decrease
                 level = hidden and there.value <= here.value + rounding

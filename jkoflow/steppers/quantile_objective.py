@@ -56,7 +56,7 @@ class Objective:
             if not isinstance(f, Internal):
                 raise NotDefined(f"QuantileNewton does not know the internal energy {f!r}")
             self.internal.append((c, f))
-        self.inertia = mu.weights / tau
+        self.inertia, self.minus_weights = mu.weights / tau, -mu.weights
 
     def start(self, state: State) -> Array:
         """Where to begin: the last step repeated, or the old edges where that is not admissible."""
@@ -99,8 +99,8 @@ class Objective:
         diagonal = self.inertia.copy()
         for c, f in self.internal:
             value += self._add_internal(c, f, x, gradient, diagonal, off)
-        w = self.mu.weights
-        face, push = face_of(x, -gradient / w, w, self.bounds, tied=not self.internal)
+        push = gradient / self.minus_weights
+        face, push = face_of(x, push, self.mu.weights, self.bounds, tied=not self.internal)
         return Expanded(value, gradient, diagonal, off, blocks, parts, push, face)
 
     def _add_internal(
@@ -164,13 +164,15 @@ class Objective:
         n = len(gradient)
         if face.low >= face.high:
             return np.zeros(n)
-        whole = at.diagonal if blocks is None else at.diagonal + blocks
-        diagonal, off = face.tridiagonal(whole, at.off_diagonal)
+        diagonal, off = at.diagonal if blocks is None else at.diagonal + blocks, at.off_diagonal
+        if not face.covers(n):
+            diagonal, off = face.tridiagonal(diagonal, off)
+            parts, gradient = [face.part(p, n) for p in parts], face.gather(gradient)
         try:
-            y = solve(diagonal, off, [face.part(p, n) for p in parts], -face.gather(gradient))
+            y = solve(diagonal, off, parts, -gradient)
         except (NotPositive, np.linalg.LinAlgError):
             return None
-        return face.spread(y, n)
+        return y if face.covers(n) else face.spread(y, n)
 
     def rounding(self, x: Array, here: Expanded) -> float:
         """The residual that rounding the edges to float64 alone makes, in L2(ρ⁺)."""
