@@ -17,7 +17,7 @@ up. `check` stands beside the tower: of all this it may see only measures, what 
 the format of a stored run.
 """
 ORDER = (
-    "demos", "report", "flows", "check", "store", "steppers", "dynamics", "equilibrium",
+    "demos", "demos/catalogue", "report", "flows", "check", "store", "steppers", "dynamics", "equilibrium",
     "transport", "networks", "functionals", "measures",
 )  # fmt: skip
 
@@ -36,7 +36,8 @@ def modules(folder: Path) -> str:
 
 def text() -> str:
     """The whole page."""
-    folders = {file.parent.name: file.parent for file in PACKAGE.glob("*/__init__.py")}
+    files = (*PACKAGE.glob("*/__init__.py"), *PACKAGE.glob("*/*/__init__.py"))
+    folders = {str(file.parent.relative_to(PACKAGE)): file.parent for file in files}
     first = sorted(folders, key=lambda name: (ORDER.index(name) if name in ORDER else -1, name))
     parts = [HEAD]
     for name in first:

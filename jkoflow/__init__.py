@@ -32,7 +32,11 @@ _NAMES = {
     "store.directory": ["Directory"],
     "dynamics.sgd": ["sgd"],
     "dynamics.finite_volume": ["finite_volume"],
+    "dynamics.langevin": ["langevin"],
     "equilibrium.gibbs": ["solve_gibbs"],
+    "equilibrium.box": ["solve_gibbs_density"],
+    "equilibrium.convex_programme": ["minimise_risk", "risk_gap"],
+    "rates": ["fit_rate"],
     "check": [
         "check_functional", "check_step", "check_run", "check_fixed_point", "check_samples",
         "check_second_order",
