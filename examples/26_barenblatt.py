@@ -1,8 +1,8 @@
 """A Barenblatt profile in the plane stays one: the porous medium on a mesh moving with the mass.
 
 For ∂ρ = Δρ² the profile C s⁻²(1 − |x|²/s²)₊, C = 2/π, has ds/dT = 4C s⁻³; a JKO step is the
-implicit Euler step s⁺ − s = τ·4C·(s⁺)⁻³ of the scale. The triangles keep their masses, and their nodes
-follow the exact map x ↦ sx; the last line asserts how closely.
+implicit Euler step s⁺ − s = τ·4C·(s⁺)⁻³ of the scale. The triangles keep their masses, and their
+nodes follow the exact map x ↦ sx; the last line asserts how closely.
 """
 
 from pathlib import Path

@@ -71,6 +71,19 @@ def test_density_at_points() -> None:
     assert mu.log_density([[50.0, 0.0]])[0] == -np.inf
 
 
+def test_points_of_a_large_mesh_are_found() -> None:
+    """Every point of a disc is in a triangle that holds it, and points outside are in none."""
+    mu = jf.Mesh.disc(1.0, 20, lambda x: np.exp(x[:, 0]))
+    rng = np.random.default_rng(4)
+    k = rng.integers(len(mu.mass), size=500)
+    inside = np.einsum("nk,nkd->nd", rng.dirichlet(np.ones(3), size=500), mu.nodes[mu.simplices[k]])
+    assert mu.log_density(inside) == pytest.approx(mu.log_density()[k], rel=1e-12)
+    assert np.isfinite(mu.log_density(mu.nodes)).all()
+    angle = rng.uniform(0, 2 * np.pi, size=50)
+    outside = 1.001 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    assert (mu.log_density(outside) == -np.inf).all()
+
+
 def test_orientation_does_not_matter() -> None:
     x = [[0, 0], [1, 0], [0, 1.0]]
     a, b = jf.Mesh(x, [[0, 1, 2]]), jf.Mesh(x, [[0, 2, 1]])
@@ -93,6 +106,13 @@ SQUARE = [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]
     lambda: jf.Mesh([[0, 0], [1, 0], [0, np.nan]], [[0, 1, 2]]),
     lambda: cloud(2).displaced(-2.0 * cloud(2).points * [1.0, 0.0]),
     lambda: cloud(2).displaced(np.zeros((3, 2))),
+    lambda: jf.Mesh.disc(0.0, 3), lambda: jf.Mesh.disc(np.inf, 3), lambda: jf.Mesh.disc(1.0, 0),
+    lambda: jf.Mesh.ball(-1.0, 3), lambda: jf.Mesh.ball(1.0, 2.5),
+    lambda: jf.Mesh.disc(1.0, 3, lambda x: x[:, 0]),
+    lambda: jf.Mesh.ball(1.0, 3, lambda x: np.full(len(x), np.nan)),
+    lambda: jf.Mesh.disc(1.0, 3, lambda x: 1.0),
+    lambda: jf.Mesh.box([0.0], [1.0], (3,)), lambda: jf.Mesh.box([0, 0], [1, 0], (3, 3)),
+    lambda: jf.Mesh.box([0, 0], [1, 1], (3,)), lambda: jf.Mesh.box([0, 0], [1, 1], (3, 0)),
 ])  # fmt: skip
 def test_senseless_meshes(wrong) -> None:
     with pytest.raises(InvalidMeasure):

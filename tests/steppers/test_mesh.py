@@ -97,12 +97,12 @@ def test_linear_potentials_translate(dim):
     assert distance(mu, moved, free - 0.3 * slope) < 1e-6
 
 
-@pytest.mark.parametrize("tau", [0.3, 1.0])
+@pytest.mark.parametrize("tau", [pytest.param(0.3, marks=pytest.mark.slow), 1.0])
 def test_the_steady_state_of_the_porous_medium_in_a_bowl(tau):
     """R = 1.2632375555 and E = .5319230405 for ρ² + |x|²/2: from a disc off the centre."""
     F, errors = jf.PowerEnergy(2.0) + jf.QuadraticPotential(1.0), []
     start = np.array([0.2, 0.1])
-    for rings in (8, 16, 32):
+    for rings in (7, 13, 24):
         mu = jf.Mesh.disc(0.9, rings)
         mu = mu.with_nodes(mu.nodes + start)
         for _ in range(round(8 / tau)):
@@ -114,8 +114,8 @@ def test_the_steady_state_of_the_porous_medium_in_a_bowl(tau):
         # the mean obeys its own equation, m⁺ = m/(1 + τ), whatever the mesh
         assert mu.mean() == pytest.approx(start / (1.0 + tau) ** round(8 / tau), rel=1e-4)
     energy, radius = np.array(errors).T
-    assert (np.log2(energy[:-1] / energy[1:]) > 1.4).all(), energy  # 1.55 in practice
-    assert 0 < energy[-1] < 1e-3 and 0 < radius[-1] < 0.02
+    assert (energy[:-1] / energy[1:] > 1.8**1.4).all(), energy  # 1.55 in practice
+    assert 0 < energy[-1] < 2e-3 and 0 < radius[-1] < 0.03
 
 
 @pytest.mark.parametrize("mu", [jf.Mesh.disc(1.0, 6, lambda x: 2.0 + x[:, 0]),
