@@ -19,9 +19,11 @@ from scipy import sparse
 
 from ..measures.base import Array
 from ..measures.grid import Grid
+from ..transport.legendre import spline_values
 from .grid_dual import DualPoint
 
-Indices = NDArray[np.int64]
+Indices = NDArray[np.int32]
+_CHUNK = 4_000_000  # entries made, and costs summed, at once: three dimensions have many
 
 
 @dataclass(frozen=True)
@@ -37,72 +39,81 @@ class GridPlan:
     def arrays(self) -> dict[str, Any]:
         """As a witness."""
         return {
-            "rows": self.rows.astype(np.int32), "columns": self.columns.astype(np.int32),
+            "rows": self.rows, "columns": self.columns,
             "values": self.values, "potential": self.potential,
         }  # fmt: skip
 
 
 def plan_of(point: DualPoint, rho: Grid) -> GridPlan:
     """The coupling of ``rho`` with the old density, and ψ at the old cells' centres."""
-    from ..transport.legendre import spline_values
-
     mu = point.dual.mu
     rough = _spread(point, rho)
-    arriving = np.asarray(rough.sum(axis=0)).ravel()
-    with np.errstate(divide="ignore", invalid="ignore"):
-        part = np.where(arriving > mu.weights, mu.weights / arriving, 1.0)
-    kept = (rough @ sparse.diags_array(part)).tocoo()
-    extra = (rough @ sparse.diags_array(1.0 - part)).tocoo()
-    lacking = np.maximum(mu.weights - np.asarray(kept.sum(axis=0)).ravel(), 0.0)
+    lacking = mu.weights - np.asarray(rough.sum(axis=0)).ravel()
+    start, row, surplus = _taken(rough.indptr, rough.indices, rough.data, -lacking)
+    lacking = np.maximum(lacking, 0.0)
     if lacking.any():  # rounding of the two totals must not be left over in one cell
-        lacking *= extra.sum() / lacking.sum()
-    rows, columns, values = _handed_on(extra, lacking, mu.shape)
-    i = np.concatenate([kept.row, rows]).astype(np.int64)
-    j = np.concatenate([kept.col, columns]).astype(np.int64)
-    m = np.concatenate([kept.data, values])
-    held = m > 0
-    i, j, m = i[held], j[held], m[held]
-    squared = float(m @ ((rho.points[i] - mu.points[j]) ** 2).sum(axis=1))
-    return GridPlan(i, j, m, squared, spline_values(point.place))
+        lacking *= surplus.sum() / lacking.sum()
+    order = morton_order(mu.shape)
+    more_rows, more_columns, more = _matched(order, start, row, surplus, lacking)
+    cell = np.arange(mu.weights.size, dtype=np.int32)
+    held = rough.data > 0
+    i = np.concatenate([rough.indices[held], more_rows], dtype=np.int32)
+    j = np.concatenate(
+        [np.repeat(cell, np.diff(rough.indptr))[held], more_columns], dtype=np.int32
+    )
+    m = np.concatenate([rough.data[held], more])
+    return GridPlan(i, j, m, _cost(rho.points, mu.points, i, j, m), spline_values(point.place))
+
+
+def _cost(x: Array, y: Array, i: Indices, j: Indices, m: Array) -> float:
+    """Σ m |x_i − y_j|²."""
+    total = 0.0
+    for first in range(0, len(m), _CHUNK):
+        part = slice(first, first + _CHUNK)
+        total += float(m[part] @ ((x[i[part]] - y[j[part]]) ** 2).sum(axis=1))
+    return total
 
 
 def _spread(point: DualPoint, rho: Grid) -> Any:
     """Sparse masses (new cell, old cell), each image shared by the cells around it."""
-    shape, refine = rho.shape, point.dual.refine
-    mass = point.density.ravel()
-    used = np.flatnonzero(mass > 0)
-    fine = np.unravel_index(used, point.density.shape)
-    cell = np.ravel_multi_index(tuple(f // refine for f in fine), shape)
-    # each new cell's own mass, divided among its refined points as the density is
-    bought = np.bincount(cell, weights=mass[used], minlength=rho.weights.size)
-    share = mass[used] / bought[cell] * rho.weights[cell]
-    images = [s.ravel()[used] for s in point.transform.minimisers()]
-    first = [np.clip(np.floor(s).astype(np.int64), 0, max(n - 2, 0))
+    refine, n = point.dual.refine, rho.weights.size
+    # each new cell's own mass is divided among its refined points as the density is
+    bought = point.dual.cell_means(point.density).ravel() * refine**rho.dim
+    scale = np.divide(rho.weights, bought, out=np.zeros(n), where=bought > 0)
+    images = point.transform.minimisers()
+    entries = (2 * refine) ** rho.dim * (n // rho.shape[0])
+    slab = max(1, _CHUNK // entries)
+    total = sparse.csc_array((n, n))
+    for first in range(0, rho.shape[0], slab):
+        fine = slice(first * refine, (first + slab) * refine)
+        used = np.nonzero(point.density[fine] > 0)
+        cell = (used[0] // refine + first, *(f // refine for f in used[1:]))
+        row = np.ravel_multi_index(cell, rho.shape).astype(np.int32)
+        share = point.density[fine][used] * scale[row]
+        column, mass = _around([s[fine][used] for s in images], share, rho.shape)
+        rows = np.broadcast_to(row, mass.shape)
+        entry = (mass.ravel(), (rows.ravel(), column.ravel()))
+        total = total + sparse.csc_array(entry, shape=(n, n))
+    return total
+
+
+def _around(images: list[Array], share: Array, shape: tuple[int, ...]) -> tuple[Indices, Array]:
+    """The 2^d cells around each image and their parts of its mass, both (2^d, images)."""
+    first = [np.clip(np.floor(s).astype(np.int32), 0, max(n - 2, 0))
              for s, n in zip(images, shape, strict=True)]  # fmt: skip
     rest = [np.clip(s - k, 0.0, 1.0) for s, k in zip(images, first, strict=True)]
-    total = sparse.csr_array((rho.weights.size, rho.weights.size))
-    for corner in itertools.product((0, 1), repeat=len(shape)):
-        part, index = share, np.zeros(len(used), dtype=np.int64)
+    corners = list(itertools.product((0, 1), repeat=len(shape)))
+    cell = np.zeros((len(corners), len(share)), dtype=np.int32)
+    mass = np.tile(share, (len(corners), 1))
+    for c, corner in enumerate(corners):
         for a, side in enumerate(corner):
-            part = part * (rest[a] if side else 1.0 - rest[a])
-            index = index * shape[a] + np.minimum(first[a] + side, shape[a] - 1)
-        total = total + sparse.csr_array((part, (cell, index)), shape=total.shape)
-    return total.tocsr()
+            mass[c] *= rest[a] if side else 1.0 - rest[a]
+            cell[c] *= shape[a]
+            cell[c] += np.minimum(first[a] + side, shape[a] - 1)
+    return cell, mass
 
 
-def _handed_on(extra: Any, lacking: Array, shape: tuple[int, ...]) -> tuple[Any, Any, Array]:
-    """Entries that bring the surplus of some columns to columns nearby that lack mass."""
-    order = morton_order(shape)
-    by_column = extra.tocsc()
-    by_column.sort_indices()
-    rows, columns, values = _matched(
-        order, by_column.indptr.astype(np.int64), by_column.indices.astype(np.int64),
-        by_column.data, lacking,
-    )  # fmt: skip
-    return rows, columns, values
-
-
-def morton_order(shape: tuple[int, ...]) -> Indices:
+def morton_order(shape: tuple[int, ...]) -> NDArray[np.int64]:
     """Cells along Morton's curve, on which cells that are near stay near.
 
     Examples
@@ -119,6 +130,25 @@ def morton_order(shape: tuple[int, ...]) -> Indices:
             place = bit * len(shape) + (len(shape) - 1 - axis)
             code |= ((index[axis] >> bit) & 1) << place
     return np.argsort(code, kind="stable")
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _taken(start: Any, row: Any, mass: Any, surplus: Any) -> Any:
+    """Take the surplus of each column from its last entries: where they start, rows, masses."""
+    rows, taken = np.empty(len(mass), np.int64), np.empty(len(mass))
+    first, found = np.zeros(len(start), np.int64), 0
+    for j in range(len(surplus)):
+        left, e = surplus[j], start[j + 1] - 1
+        while left > 0.0 and e >= start[j]:
+            part = min(left, mass[e])
+            if part > 0.0:
+                mass[e] -= part
+                left -= part
+                rows[found], taken[found] = row[e], part
+                found += 1
+            e -= 1
+        first[j + 1] = found
+    return first, rows[:found], taken[:found]
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
