@@ -1,4 +1,4 @@
-"""The Gibbs fixed point ρ* = exp(−βΨ(·;ρ*))/Z on the line and for radial laws."""
+"""The Gibbs fixed point ρ* = exp(−βΨ(·;ρ*))/Z on the line, for radial laws, and on grids."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ..functionals.internal import Entropy
 from ..functionals.risk import Risk
 from ..measures.base import Array, Measure, real_array
 from ..measures.cells import Cells
+from ..measures.grid import Grid
 from ..measures.quantiles import Quantiles
 from ..measures.radial import Radial
 from ..status import InvalidMeasure, InvalidProblem, NotDefined, Status
@@ -28,13 +29,14 @@ from .mirror import damped_iteration
 class Gibbs:
     """The minimiser of a free energy S(ρ) + H(ρ)/β, with the evidence for it.
 
-    ``measure`` is ρ* on cells; ``free_energy`` is F(ρ*) and ``log_partition`` is log Z, both by
-    quadrature on the axis and not of the cells. ``gap`` is F(ρ*) minus a lower bound of F, so it
-    bounds how far ρ* is from optimal; it is infinite where S is not claimed convex along mixtures.
+    ``measure`` is ρ*, on cells or on the grid; ``free_energy`` is F(ρ*) and ``log_partition`` is
+    log Z, by quadrature on the axis and not of the cells, or on the grid. ``gap`` is F(ρ*) minus a
+    lower bound of F, so it bounds how far ρ* is from optimal; it is infinite where S is not
+    claimed convex along mixtures.
     ``residual`` is the largest |log ρ* + βΨ(·;ρ*) + log Z| weighted by ρ*.
     """
 
-    measure: Cells
+    measure: Cells | Grid
     free_energy: float
     gap: float
     log_partition: float
@@ -42,15 +44,15 @@ class Gibbs:
     residual: float
     iterations: int
     status: Status
-    axis: Axis
+    axis: Any
     log_density: Array
 
 
 def solve_gibbs(
     F: Functional,
-    domain_or_initial: Measure | Sequence[float],
+    domain_or_initial: Measure | Sequence[Any],
     *,
-    n: int = 1000,
+    n: int | None = None,
     tolerance: float = 1e-12,
     max_iterations: int = 200,
 ) -> Gibbs:
@@ -62,9 +64,11 @@ def solve_gibbs(
         A smooth part S plus a positive multiple 1/β of `Entropy`.
     domain_or_initial : Measure or (lower, upper)
         A `Quantiles` or `Radial` law, whose kind and dimension say where to look; or an interval
-        of the line with walls.
-    n : int
-        Number of cells of the measure that comes back.
+        of the line with walls. A `Grid`, in up to three dimensions, on whose cells ρ* is solved
+        for, and whose density is where interactions start from; or a box in R² or R³ with walls,
+        of which ``lower`` and ``upper`` are the corners.
+    n : int, optional
+        Number of cells of the measure that comes back: 1000. On boxes, cells an axis: 200 or 60.
     tolerance : float
         On the gap, relative to 1 + |F|.
 
@@ -76,7 +80,9 @@ def solve_gibbs(
         D(e) = Σ w_q (e_q y_q − e_q²/2) − (1/β) log ∫ exp(−β(V − Σ_q w_q e_q φ_q)),
 
     by Newton's method in R^q: F(ρ) ≥ D(e) for every ρ and e. Any other S goes through a damped
-    fixed-point iteration on the density.
+    fixed-point iteration on the density; on grids Newton–Krylov finishes it.
+
+    On a grid it is the discrete problem that is solved, and V may be +∞ in obstacles.
 
     Raises
     ------
@@ -92,13 +98,18 @@ def solve_gibbs(
     >>> round(float(np.exp(2 * star.log_partition) / (2 * np.pi)), 10)      # variance 1/(βλ)
     0.1666666667
     """
-    if not is_whole(n) or not is_whole(max_iterations):
+    if not (n is None or is_whole(n)) or not is_whole(max_iterations):
         raise InvalidProblem(
             f"n and max_iterations must be positive integers, not {n!r:.50}, {max_iterations!r:.50}"
         )
-    n, max_iterations = int(n), int(max_iterations)
+    n, max_iterations = None if n is None else int(n), int(max_iterations)
     if not (is_finite(tolerance) and tolerance > 0):
         raise InvalidProblem(f"tolerance must be positive and finite, but is {tolerance!r:.100}")
+    grid = _grid(domain_or_initial, n)
+    if grid is not None:
+        from .grid_gibbs import gibbs_on_grid
+
+        return gibbs_on_grid(F, grid, tolerance, max_iterations)
     smooth, beta = split_free_energy(F)
     place = _Place(domain_or_initial)
     smooth = smooth.on(place.law)  # an interaction of radial laws is none of their radii
@@ -116,7 +127,7 @@ def solve_gibbs(
     energy = smooth.value_at_points(x, w) + float(w @ log_density) / beta
     gap = found.gap if F.smooth.convex_in_mixtures else math.inf
     return Gibbs(
-        measure=law_of_density(axis, log_density, n),
+        measure=law_of_density(axis, log_density, 1000 if n is None else n),
         free_energy=energy,
         gap=gap,
         log_partition=log_z,
@@ -157,6 +168,23 @@ def classify(smooth: Smooth) -> tuple[Smooth, list[tuple[float, Risk]], list[Any
     return SmoothSum(linear), risks, other
 
 
+def _grid(where: Measure | Sequence[Any], n: int | None) -> Grid | None:
+    """The grid that is given, or that of a box in R² or R³; None for any other place."""
+    if isinstance(where, Grid):
+        return where
+    try:
+        ends = None if isinstance(where, Measure) else real_array(where, "the domain")
+    except InvalidMeasure:
+        return None
+    if ends is None or ends.shape not in ((2, 2), (2, 3)):
+        return None
+    from .grid_gibbs import grid_on_box
+
+    if not np.isfinite(ends).all() or (ends[0] >= ends[1]).any():
+        raise InvalidProblem(f"a box is (lower, upper), lower < upper, not {where!r:.90}")
+    return grid_on_box(ends[0], ends[1], n)
+
+
 class _Place:
     """Where the fixed point lives: the line, an interval, or radii."""
 
@@ -171,7 +199,7 @@ class _Place:
             self.lower, self.upper = float(where.edges[0]), float(where.edges[-1])
         elif isinstance(where, Measure):
             raise NotDefined(
-                f"solve_gibbs works on Quantiles and Radial laws, not on {type(where).__name__}: "
+                f"solve_gibbs works on Quantiles, Radial and Grid, not on {type(where).__name__}: "
                 "give one of them, it only says where to look"
             )
         else:

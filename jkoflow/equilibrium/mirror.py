@@ -10,7 +10,7 @@ from ..functionals.base import Smooth
 from ..measures.base import Array
 from ..status import Status
 from .axis import Axis
-from .dual import Found
+from .dual import Found, Quadrature
 
 
 def damped_iteration(
@@ -31,7 +31,7 @@ def damped_iteration(
     found = _proximal(smooth, beta, make_axis, *start)
     for _ in range(3):
         axis, log_density = found
-        log_density, gap, k, status = _iterate(
+        log_density, gap, k, status = iterate(
             smooth, beta, axis, log_density, tolerance, 20 * max_iterations
         )
         x, w = axis.points[:, None], axis.masses(log_density)
@@ -60,10 +60,11 @@ def _same(one: Axis, other: Axis) -> bool:
     return bool(np.abs(one.breaks[[0, -1]] - other.breaks[[0, -1]]).max() < 0.05 * width)
 
 
-def _iterate(
-    smooth: Smooth, beta: float, axis: Axis, log_density: Array, tolerance: float, limit: int
+def iterate(
+    smooth: Smooth, beta: float, axis: Quadrature, log_density: Array, tolerance: float, limit: int
 ) -> tuple[Array, float, int, Status]:
-    x = axis.points[:, None]
+    """The damped iteration on one axis or box: log density, gap, iterations, and how it ended."""
+    x = axis.points.reshape(len(axis.points), -1)
 
     def energy(log_rho: Array) -> float:
         w = axis.masses(log_rho)
