@@ -113,7 +113,7 @@ class ConvexProgram(Stepper):
         if isinstance(mu, Grid):
             return self._grid_step(F, mu, tau)
         raise NotDefined(
-            f"ConvexProgram moves Quantiles, Particles and Grid, not {type(mu).__name__}"
+            f"ConvexProgram moves Grid, Quantiles and Particles, not {type(mu).__name__}"
         )
 
     def _grid_step(self, F: Functional, mu: Grid, tau: float) -> StepOutput:

@@ -103,8 +103,11 @@ class LogKernel:
 
 
 def _copies(n: int, rate: float) -> int:
-    """Mirror images of the box on each side that the kernel reaches, in steps of 8√ε."""
-    return max(1, int(np.ceil(8.0 / (n * np.sqrt(2.0 * rate)))))
+    """Mirror images of the box on each side that the kernel reaches, in steps of 8√ε.
+
+    One more, since at the far end of the box a second image is hardly farther than the cell.
+    """
+    return max(1, int(np.ceil(8.0 / (n * np.sqrt(2.0 * rate))))) + 1
 
 
 def _matrix(n: int, rate: float, copies: int) -> Array:
