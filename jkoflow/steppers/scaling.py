@@ -25,7 +25,7 @@ _WIDEST = 0.25  # of the shortest side: a wider kernel sees nothing but the wall
 _WIDTHS = 64.0  # kernels' variance, by default, at most spacing times side over this
 _STEP = 4.0  # and at most spacing times √τ over this
 _ROUGH = 1e-4  # tolerance on coarser grids, which only provide a start
-_MATCHED = 100.0  # times the tolerance: what linearising may cost
+_MATCHED = 10.0  # times the tolerance: what linearising may cost
 
 
 @dataclass(frozen=True)
@@ -172,11 +172,11 @@ class _Step:
             else:
                 self.smooth.damp()
             if self.smooth.linear or not found.status.ok:
-                return self._output(*best[1:])
+                return self._output(found, rho)
             lost = max(abs(self.energy - value), 1e-12 * abs(value))
             limit = _MATCHED * self.options.tolerance * lost
             if abs(self.smooth.mismatch(rho)) <= limit:
-                return self._output(*best[1:])
+                return self._output(found, rho)
             self.smooth.move(rho)
             price, log_a = self.smooth.potential(), found.look.following
         assert best is not None
