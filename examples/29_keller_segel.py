@@ -30,6 +30,6 @@ for critical in (0.5, 1.0, 1.5):  # χ/8π
     worst = max(worst, abs(rate - law))
     ends.append(run.final)
 
-figure = plot_row([start, *ends], ["start", "χ = 4π", "χ = 8π", "χ = 12π"])
+figure = plot_row([start, *ends], ["start", "χ = 4π", "χ = 8π", "χ = 12π"], top=1.5)
 print(Path("keller_segel.png").write_bytes(png(figure)), "bytes in keller_segel.png")
 assert worst < 0.1

@@ -96,9 +96,11 @@ def plane_density(mu: Measure) -> Array:
 
 def plot_row(
     measures: Sequence[Measure], titles: Sequence[str], *, unit: str = "length",
-    obstacle: ArrayLike | None = None,
+    obstacle: ArrayLike | None = None, top: float | None = None,
 ) -> Any:  # fmt: skip
     """Several densities side by side, on one scale of colours; returns the figure.
+
+    What is denser than ``top`` (the largest density if not given) looks like that.
 
     Examples
     --------
@@ -112,14 +114,16 @@ def plot_row(
             f"as many titles as measures are needed, at least one, not {len(titles)} and "
             f"{len(measures)}"
         )
-    top = max(_top(plane_density(mu)) for mu in measures)
+    densest = max(_top(plane_density(mu)) for mu in measures)
+    top = densest if top is None else top
     wide, high = np.ptp([_corners(mu) for mu in measures], axis=(0, 1))
     height = min(max(2.6 * high / wide, 1.2), 4.0) + 0.8
     figure, axes = new_figure(len(measures), width=3.4, height=height)
     for mu, title, ax in zip(measures, titles, axes, strict=True):
         plot_density(mu, ax, top=top, unit=unit, obstacle=obstacle, colourbar=False)
         ax.set_title(title)
-    figure.colorbar(axes[-1].collections[0], ax=list(axes), label=f"density, 1/{unit}²")
+    figure.colorbar(axes[-1].collections[0], ax=list(axes), label=f"density, 1/{unit}²",
+                    extend="max" if densest > top else "neither")  # fmt: skip
     return figure
 
 

@@ -63,6 +63,8 @@ def test_a_row_has_one_scale():
     first, second = (ax.collections[0].get_clim() for ax in figure.axes[:2])
     assert first == second == (0.0, pytest.approx(3.0))
     assert len(figure.axes) == 3  # and one bar
+    cut = plots_2d.plot_row(measures, ["a", "b"], top=1.5)
+    assert {ax.collections[0].get_clim() for ax in cut.axes[:2]} == {(0.0, 1.5)}
 
 
 def test_obstacles_are_hatched():
