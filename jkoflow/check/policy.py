@@ -68,3 +68,8 @@ more. Over 300 random mixtures of normal laws the error was never above it."""
 QUADRATIC = 1e-9
 """A function whose values are those of its quadratic fit to this relative accuracy, at random
 points up to 10 standard deviations away, is that quadratic: the fit's differences cost digits."""
+
+HELD = 1e-2
+"""Share of an extrapolation's way, in L²(ρ), that may be held back lest edges cross. It adds to
+a step at most that share of the way. In tails that fall in at once, and have hardly any mass, it is
+1e-3; where a whole law contracts in one step it is above one half."""

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..measures.base import Array, Measure, measure_from_arrays
+from ..measures.cells import Cells
+from ..measures.extrapolation import carried_edges
 from ..measures.many import Laws
 from ..problem import Problem
 from ..record import Witness
@@ -25,7 +27,6 @@ from .transport import certify
 
 KIND = "extrapolated"
 STAGE, ONWARDS = 1.0 - math.sqrt(0.5), math.sqrt(2.0)
-INNERMOST = 0.1  # of the innermost radius of a radial law, what an extrapolation leaves at least
 FOLLOWED = "the law is extrapolated along the coupling of the step before, as its witness gives it"
 
 
@@ -39,6 +40,7 @@ def check_second_order(problem: Problem, run: Any) -> Report:
 
     - "second order": α = ω²/(1 + 2ω) with ω = τ_{k+1}/τ_k (√2 in a start). Less than that is a
       consistent step of first order, and UNDECIDED; more is REJECTED.
+    - "extrapolation": edges on the line are held back by 1 % of y's way at most, lest they fold.
     - "energy law": F(ρ_{k+1}) + W2²(ρ_{k+1}, y)/(2τ') ≤ F(ρ_k) + α²D_k/(2τ'), D_k the squared
       length of the way from ρ_{k−1} to ρ_k: ρ_k itself is a competitor.
     - "modified energy": what follows, F(ρ_{k+1}) + (1−α)D_{k+1}/(2τ') ≤ F(ρ_k) + αD_k/(2τ'). For
@@ -215,10 +217,13 @@ def _minimised(
     if alpha > 0.0:
         shorter = tau - alpha * old.tau
         try:
-            base = _beyond(old, alpha)
+            base, held = _beyond(old, alpha)
         except InvalidMeasure as error:
             raise Decided(rejected("extrapolation", f"α = {alpha:.3g} folds the law: {error}")
                           ) from None  # fmt: skip
+        reason = f"{held:.1%} of the extrapolation was held back, lest the law folds"
+        doubt = Verdict.UNDECIDED
+        yield at_most("extrapolation", held, policy.HELD, (FOLLOWED,), reason, doubt, f"step {k}")
     before, new = Laws([base]), Laws([after])
     yield membership(before, new).at(f"step {k}")
     rows = old.rows if base is old.mu else evaluated(F, before).rows
@@ -230,13 +235,15 @@ def _minimised(
     return steps, way
 
 
-def _beyond(law: _Law, alpha: float) -> Measure:
-    """The law carried on by α of the way that it came."""
+def _beyond(law: _Law, alpha: float) -> tuple[Measure, float]:
+    """The law carried on by α of the way that it came, and the share of it that was held back."""
     assert law.away is not None
-    v, mu = alpha * law.away, law.mu
-    if mu.kind == "radial":
-        v[0] = np.maximum(v[0], (INNERMOST - 1.0) * mu.points[0])
-    return mu.displaced(v)
+    if not isinstance(law.mu, Cells):
+        return law.mu.displaced(alpha * law.away), 0.0
+    edges = carried_edges(law.mu, law.away[:, 0], alpha)
+    held = edges - law.mu.edges - alpha * law.away[:, 0]
+    share = math.sqrt(float(law.mu.weights @ held**2)) / (alpha * math.sqrt(law.squared) or 1.0)
+    return law.mu.with_edges(edges), share
 
 
 def _order(alpha: float, limit: float, k: int) -> Finding:
@@ -244,7 +251,7 @@ def _order(alpha: float, limit: float, k: int) -> Finding:
     off, room = abs(alpha - limit), 8.0 * policy.EPS * limit
     reason = f"extrapolated by α = {alpha:.6g}, where second order takes {limit:.6g}"
     doubt = Verdict.UNDECIDED if alpha < limit else Verdict.REJECTED
-    return at_most("second order", off, room, (FOLLOWED,), reason, doubt, f"step {k}")
+    return at_most("second order", off, room, (), reason, doubt, f"step {k}")
 
 
 def _competitor(s: Steps, old: _Law, alpha: float) -> Finding:

@@ -8,15 +8,13 @@ import numpy as np
 
 from ..measures.base import Array, Measure
 from ..measures.cells import Cells
+from ..measures.extrapolation import KEPT, carried_edges
 from ..measures.gaussian import Gaussian
 from ..measures.mesh import Mesh
 from ..measures.particles import Particles
 from ..record import Witness
 from ..status import NotDefined
 from .bures import optimal_map
-
-KEPT = 0.1
-"""What a cell, a simplex or a principal axis keeps at least of itself when it is carried on."""
 
 
 class Motion(NamedTuple):
@@ -101,16 +99,16 @@ def carried(mu: Measure, moved: Motion, alpha: float) -> Measure | None:
     """μ carried on by ``alpha`` times its motion; None where it would fold over.
 
     alpha = −1 goes back to where it came from, and between −1 and 0 lies the geodesic. For
-    alpha > 0 the line is no geodesic for ever: cells, simplices and axes shrink. One that would
-    keep less than `KEPT` of itself counts as folded. Only the innermost radius of a radial law,
-    which may hurry towards a centre that hardly any mass is near to, is made to keep as much.
+    alpha > 0 the line is no geodesic for ever: cells, simplices and axes shrink, and each has to
+    keep `KEPT` of itself. Edges on the line are held back where they would not, the others go
+    all the way (`jkoflow.measures.extrapolation`); a mesh or a Gaussian counts as folded.
 
     Examples
     --------
     >>> from jkoflow import Quantiles
     >>> before, after = Quantiles([0.0, 1.0]), Quantiles([0.0, 0.5])
-    >>> [carried(after, motion(after, before), alpha) for alpha in (-1.0, 0.5, 1.0)]
-    [Quantiles(n=1, on [0, 1]), Quantiles(n=1, on [0, 0.25]), None]
+    >>> [carried(after, motion(after, before), alpha) for alpha in (-1, 0.5)]
+    [Quantiles(n=1, on [0, 1]), Quantiles(n=1, on [0, 0.25])]
     """
     kept = KEPT if alpha > 0 else 0.0
     if isinstance(mu, Gaussian):
@@ -121,10 +119,7 @@ def carried(mu: Measure, moved: Motion, alpha: float) -> Measure | None:
     if isinstance(mu, Particles):
         return Particles(x, mu.weights)
     if isinstance(mu, Cells):
-        if mu.kind == "radial":
-            x[0] = np.maximum(x[0], kept * mu.edges[0])
-        folded = (np.diff(x[:, 0]) < kept * np.diff(mu.edges)).any()
-        return None if folded else mu.with_edges(x[:, 0])
+        return mu.with_edges(carried_edges(mu, moved.shift[:, 0], alpha))
     assert isinstance(mu, Mesh)
     from ..measures.simplices import signed_volumes
 

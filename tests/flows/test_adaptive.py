@@ -155,7 +155,7 @@ class Hopeless(Stepper):
 
 def test_steps_that_become_too_short_end_the_run_with_what_there_is():
     mu = jf.Quantiles.normal(MEAN, STD, 50)
-    with pytest.raises(StepFailed, match="no step from t = .* is good enough") as caught:
+    with pytest.raises(StepFailed, match="is good enough") as caught:
         jf.flow_adaptive(OU, mu, 1.0, tolerance=1e-2, stepper=Hopeless())
     run = caught.value.trajectory
     assert len(run) > 2 and run.status is Status.FAILED and run.final.mean()[0] < 0.5
