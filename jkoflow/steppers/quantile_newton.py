@@ -43,7 +43,6 @@ class Newton:
                 return x, Status.NON_FINITE
             if max(abs(x[0]), abs(x[-1])) > far:
                 return x, Status.UNBOUNDED
-            self._measure(x, here)
             if self._converged(x, here):
                 return x, Status.CONVERGED
             if self.iterations == self.max_iterations:
@@ -60,14 +59,25 @@ class Newton:
             if found is None:
                 return x, Status.STALLED
             x, here = found
+            self._measure(x, here)
 
     def _start(self, x: Array) -> tuple[Array, Expanded]:
-        """x expanded, or the old edges where the objective is not finite at x."""
-        here = self.objective.expand(x)
-        if not np.isfinite(here.value) and x is not self.objective.mu.edges:
-            x = self.objective.mu.edges
-            here = self.objective.expand(x)
-        return x, here
+        """x expanded, or the old edges where the objective is not finite at x, or is less there.
+
+        The last step repeated, d, is better than no step wherever F's force has not changed by
+        half: the objective's slope along d is −|d|²/τ at first, and at most half of that at last.
+        """
+        here, old = self.objective.expand(x), self.objective.mu.edges
+        self._measure(x, here)
+        alike = here.face.covers(len(x)) and self.residual <= 0.5 * self.slope
+        if x is old or (alike and np.isfinite(here.value)):
+            return x, here
+        there = self.objective.expand(old)
+        if here.value <= there.value:
+            return x, here
+        self.residual, self.force = np.inf, np.inf
+        self._measure(old, there)
+        return old, there
 
     def _converged(self, x: Array, here: Expanded) -> bool:
         if self.residual <= self.tolerance * self.slope:
@@ -114,9 +124,11 @@ class Newton:
         # the value cannot judge a step of less: the residual does
         slope = float(here.gradient @ d)
         hidden = -slope <= rounding
-        t = 1.0
+        t, whole = 1.0, True
         for _ in range(3 if hidden else 40):
             trial = self.objective.inside(reached := x + (t * d if t < 1.0 else d))
+            if whole and not self.objective.admissible(trial):
+                trial = self.objective.squeezed(x, d)
             if self.objective.admissible(trial):
                 moved = trial is not reached
                 decrease = float(here.gradient @ (trial - x)) if moved else t * slope
@@ -125,7 +137,7 @@ class Newton:
                 level = hidden and there.value <= here.value + rounding
                 if (lower and not hidden) or (level and self._smaller(there)):
                     return trial, there
-            t *= 0.5
+            t, whole = 0.5 * t, False
         return None
 
     def _smaller(self, there: Expanded) -> bool:

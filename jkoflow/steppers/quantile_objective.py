@@ -83,6 +83,19 @@ class Objective:
         """Whether F can be finite at edges x that are `inside`."""
         return not self.internal or bool((x[1:] > x[:-1]).all())
 
+    def squeezed(self, x: Array, d: Array) -> Array:
+        """Edges near x + d where cells that d turns over keep a tenth of their lengths instead.
+
+        One cell in a tail would otherwise shorten the step of all.
+        """
+        length = np.diff(x)
+        trial = np.array(x + d)
+        trial[1:] = trial[0] + np.cumsum(np.maximum(length + np.diff(d), 0.1 * length))
+        if not self.bounds.left:
+            trial += self.mu.weights @ (x + d - trial)  # the nearest translate
+            trial += max(0.0, self.bounds.lower - trial[0])
+        return trial
+
     def expand(self, x: Array) -> Expanded:
         """Value, gradient and Hessian at x."""
         moved = x - self.mu.edges
