@@ -36,7 +36,7 @@ class Gibbs:
     ``residual`` is the largest |log ρ* + βΨ(·;ρ*) + log Z| weighted by ρ*.
     """
 
-    measure: Cells | Grid
+    measure: Any
     free_energy: float
     gap: float
     log_partition: float
