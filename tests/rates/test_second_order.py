@@ -140,3 +140,12 @@ def test_order_two_with_steps_of_changing_size(start):
     order = -np.polyfit(np.log(counts), np.log(errors), 1)[0]
     # the first-order start's own error, of the other sign, is not yet small in comparison
     assert order == pytest.approx(2.0, abs=ORDER if start == "two-stage" else 0.4)
+
+
+@pytest.mark.parametrize("make", [ornstein_uhlenbeck, particles_of_a_network, spreading_mesh])
+@pytest.mark.parametrize("jump", [10.0, 100.0])
+def test_a_single_jump_of_the_step_size_costs_no_accuracy(make, jump):
+    F, mu, t, error = make()
+    taus = np.repeat([1.0, jump], 20)
+    jumping = error(jf.flow(jf.Problem(F, mu, taus * t / taus.sum()), SecondOrder()).final)
+    assert jumping < 1.2 * error(final(F, mu, t, 20))  # its long steps are as long as these
