@@ -86,6 +86,7 @@ class Solver:
         self._least = _TINY / float(np.prod(mu.upper - mu.lower))
         self._factor: Callable[[Array], Array] | None = None
         self._factored: float | None = None
+        self._matrix: Any = None
         self._rates: tuple[Array, Array] = (np.zeros(0), np.zeros(0))
         self._coarse = self._half(F)
 
@@ -143,6 +144,7 @@ class Solver:
     def _factorise(self, out: Array, back: Array, dt: float) -> None:
         """Exact factors, or the diagonal where they would not fit."""
         matrix = self.faces.matrix(dt * out, dt * back)
+        self._matrix = matrix.tocsr()
         if self._exact_factors:
             options: Any = {"permc_spec": "MMD_AT_PLUS_A", "diag_pivot_thresh": 0.0}
             self._factor = splu(matrix, options={"SymmetricMode": True}, **options).solve
@@ -219,10 +221,15 @@ class Solver:
         """Newton's direction by BiCGSTAB, with the last factorisation as long as it serves."""
 
         def product(v: Array) -> Array:
-            moved = here.out * v[self.faces.left] - here.back * v[self.faces.right]
-            if self.terms.smooth.terms:
-                moved = moved + here.slope * self.faces.jump(self._varied(here.mean, v))
-            return np.asarray(v + dt * self.faces.divergence(moved))
+            if not self._exact_factors:  # the matrix is at hand, and it is that of here
+                local = np.asarray(self._matrix @ v)
+            else:
+                moved = here.out * v[self.faces.left] - here.back * v[self.faces.right]
+                local = v + dt * self.faces.divergence(moved)
+            if not self.terms.smooth.terms:
+                return local
+            moved = here.slope * self.faces.jump(self._varied(here.mean, v))
+            return np.asarray(local + dt * self.faces.divergence(moved))
 
         n, most = self.faces.cells, _KRYLOV if self._exact_factors else _PATIENCE
         operator = LinearOperator((n, n), matvec=product, dtype=float)
@@ -230,7 +237,7 @@ class Solver:
             if last or self._factor is None or not self._exact_factors:
                 self._factorise(here.out, here.back, dt)
             solution, info = bicgstab(
-                operator, -here.residual, rtol=_ACCURACY, atol=0.0, maxiter=most,
+                operator, -here.residual, rtol=1e-9 if self.terms.linear else _ACCURACY, atol=0.0, maxiter=most,
                 M=LinearOperator((n, n), matvec=self._factor, dtype=float),
             )  # fmt: skip
             if info == 0:
