@@ -148,7 +148,7 @@ def solve_gibbs_density(
     --------
     >>> from jkoflow import Entropy, QuadraticPotential
     >>> star = solve_gibbs_density(QuadraticPotential(2.0) + Entropy() / 3.0, [-1, -1], [1, 1])
-    >>> round(np.exp(star.log_partition) * 3 * 2 / (2 * np.pi), 10), bool(star.gap < 1e-12)
+    >>> round(float(np.exp(star.log_partition)) * 3 * 2 / (2 * np.pi), 10), bool(star.gap < 1e-12)
     (1.0, True)
     """
     a, b = finite_array(lower, "lower"), finite_array(upper, "upper")
