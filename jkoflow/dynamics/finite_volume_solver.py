@@ -231,13 +231,14 @@ class Solver:
             moved = here.slope * self.faces.jump(self._varied(here.mean, v))
             return np.asarray(local + dt * self.faces.divergence(moved))
 
+        accuracy = 1e-9 if self.terms.linear else _ACCURACY
         n, most = self.faces.cells, _KRYLOV if self._exact_factors else _PATIENCE
         operator = LinearOperator((n, n), matvec=product, dtype=float)
         for last in (False, True):
             if last or self._factor is None or not self._exact_factors:
                 self._factorise(here.out, here.back, dt)
             solution, info = bicgstab(
-                operator, -here.residual, rtol=1e-9 if self.terms.linear else _ACCURACY, atol=0.0, maxiter=most,
+                operator, -here.residual, rtol=accuracy, atol=0.0, maxiter=most,
                 M=LinearOperator((n, n), matvec=self._factor, dtype=float),
             )  # fmt: skip
             if info == 0:
