@@ -137,13 +137,13 @@ def run(
 def check(problem: str, directory: str, as_json: bool, html: str | None) -> int:
     """Judge the run in DIR against the problem that PROBLEM.py defines.
 
-    Exit code: 0 accepted, 1 rejected, 2 undecided, 3 unreadable, 4 internal error.
+    A run is judged as one of second order if the file's `stepper` is a SecondOrder. Exit code: 0
+    accepted, 1 rejected, 2 undecided, 3 unreadable, 4 internal error.
     """
-    from .check import check_run
-    from .cli_files import existing, read_problem
+    from .cli_files import existing, judge_of, read_problem
 
     question = read_problem(problem)
-    found = check_run(question.problem, existing(directory))
+    found = judge_of(question)(question.problem, existing(directory))
     if html:
         _write_page(html, directory, question.problem, found)
     if as_json:
@@ -162,12 +162,12 @@ def report(directory: str, problem: str | None, out: str | None) -> int:
     Without --problem there is no question to judge the run against, and the page says so. The
     exit code tells whether the page was written, not what it says; `check` tells that.
     """
-    from .check import check_run
-    from .cli_files import existing, read_problem
+    from .cli_files import existing, judge_of, read_problem
 
     folder = existing(directory)
-    question = read_problem(problem).problem if problem else None
-    found = check_run(question, folder) if question else None
+    asked = read_problem(problem) if problem else None
+    found = judge_of(asked)(asked.problem, folder) if asked else None
+    question = asked.problem if asked else None
     page = _write_page(out or str(folder / "report.html"), directory, question, found)
     click.echo(f"wrote {page}: {found.verdict.name if found else 'not judged'}")
     return Exit.ACCEPTED

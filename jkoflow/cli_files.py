@@ -20,6 +20,14 @@ class Question(NamedTuple):
     stepper: Any
 
 
+def judge_of(question: Question) -> Any:
+    """What judges a run of it: the asker's stepper says of which order steps are to be."""
+    from .check import check_run, check_second_order
+    from .steppers import SecondOrder
+
+    return check_second_order if isinstance(question.stepper, SecondOrder) else check_run
+
+
 def read_problem(path: str) -> Question:
     """Run a Python file and take ``problem`` (and ``stepper``, if it is there) from it.
 

@@ -413,3 +413,16 @@ def test_the_module_is_the_command():
     command = [sys.executable, "-m", "jkoflow", "nonsense"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == Exit.USAGE and "nonsense" in done.stderr
+
+
+def test_a_run_of_second_order_is_judged_as_one(jkoflow, here):
+    source = """
+        import jkoflow as jf
+        F = jf.Entropy() + jf.QuadraticPotential(1.0)
+        problem = jf.Problem(F, jf.Quantiles.normal(1.0, 0.5, 60), tau=0.1, steps=4)
+    """
+    write("plain.py", source)
+    write("second.py", source + "    stepper = jf.steppers.SecondOrder()\n")
+    assert jkoflow("run", "second.py", "--store", "run")[0] == 0
+    assert jkoflow("check", "second.py", "run")[0] == 0
+    assert jkoflow("check", "plain.py", "run")[0] == 1  # these are no steps of the JKO scheme
