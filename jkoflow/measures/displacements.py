@@ -106,13 +106,21 @@ def _wave(z: Array, spread: float, rng: np.random.Generator) -> Array:
 
 
 def _sorted(radial: bool, x: Array, spread: float, waves: list[Array], signs: Array) -> list[Array]:
-    """Fields that leave edges sorted and radii positive."""
+    """Fields that leave edges sorted and radii positive; of δ_0 of radii, for t ≥ 0 only."""
+    if radial and not x.any():
+        return [spread * np.sort(np.abs(v), axis=0) for v in (*_levels(len(x)), signs)]
     lengths = np.diff(x[:, 0])
     room = np.minimum(np.append(lengths, np.inf), np.insert(lengths, 0, np.inf))[:, None]
     if radial:
         waves = [v * x / (x + spread) for v in waves]
         room[0] = min(room[0, 0], x[0, 0])
     return [_shrunk(v, x, lengths) for v in waves] + [0.25 * room * signs]
+
+
+def _levels(count: int) -> list[Array]:
+    """Three increasing functions of the level."""
+    s = np.linspace(0.0, 1.0, count)[:, None]
+    return [s, s**2, 1.0 + s]
 
 
 def _shrunk(v: Array, x: Array, lengths: Array) -> Array:

@@ -95,3 +95,10 @@ def test_companions_are_laws_on_moved_points():
         assert len(y) == 16 and (u > 0).all() and u.sum() == pytest.approx(1.0, abs=1e-14)
         halfway = {round(float(z), 12) for z in (mu.points + 0.5 * v)[:, 0]}
         assert {round(float(z), 12) for z in y[:, 0]} <= halfway and len(set(y[:, 0])) == 16
+
+
+def test_radii_that_are_all_zero_can_only_be_moved_outwards():
+    mu = jf.Radial(np.zeros(6), 4)
+    for v in random_displacements(mu, 0.5, np.random.default_rng(2)):
+        assert 0.0 < np.sqrt(mu.weights @ v[:, 0] ** 2) <= 0.5 * (1 + 1e-12)  # rounding
+        assert mu.displaced(v).edges[-1] > 0.0
