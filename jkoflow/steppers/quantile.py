@@ -15,6 +15,7 @@ from .base import StepOutput, Stepper, require_options
 from .quantile_newton import Newton
 from .quantile_objective import Objective
 
+
 @dataclass(frozen=True)
 class QuantileNewton(Stepper):
     """Minimises F(X) + Σ w_i (X_i − x_i)²/(2τ) over the edges X of a law on the line.
