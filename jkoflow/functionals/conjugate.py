@@ -60,10 +60,9 @@ class OfPower:
         return np.asarray(self.c * density**self.m)
 
     def slope(self, price: Array, density: Array) -> Array:
-        """1/u''(σ) = σ^{2−m}/(cm)."""
-        with np.errstate(divide="ignore"):
-            power = np.where(density > 0, density, np.inf if self.m > 2 else 0.0) ** (2 - self.m)
-        return power / (self.c * self.m)
+        """1/u''(σ) = σ^{2−m}/(cm), and 0 where the price buys nothing."""
+        held = np.where(density > 0, density, 1.0)
+        return np.where(density > 0, held ** (2.0 - self.m), 0.0) / (self.c * self.m)
 
 
 class Capped:
@@ -269,15 +268,20 @@ def _bracketed(
         step *= 2.0
     else:
         raise MissingStructure(_TOO_SMALL)
-    shift = 0.5 * (low + high)
-    for k in range(200):
+    shift, moved = 0.5 * (low + high), np.inf
+    for _ in range(200):
         density = conjugate.density(price + shift)
         excess = float(density.sum()) * volume - 1.0
-        if abs(excess) <= tolerance or high - low <= 1e-15 * max(1.0, abs(shift)):
+        rounding = 4e-16 * max(1.0, abs(shift))  # of the prices: no shift is told apart from it
+        if abs(excess) <= tolerance or high - low <= rounding:
             break
         low, high = (shift, high) if excess < 0 else (low, shift)
         slope = float(conjugate.slope(price + shift, density).sum()) * volume
         newton = shift - excess / slope if slope > 0 else np.inf
-        local = low < newton < high and k % 3 < 2  # slopes may be steep in many small places
-        shift = newton if local else 0.5 * (low + high)
+        if abs(newton - shift) <= rounding:
+            break
+        # Newton steps that do not halve meet slopes that are steep in many small places
+        local = low < newton < high and abs(newton - shift) <= 0.5 * moved
+        following = newton if local else 0.5 * (low + high)
+        moved, shift = abs(following - shift), following
     return shift, conjugate.density(price + shift)
