@@ -24,7 +24,7 @@ from ..measures.displacements import (
 from ..measures.grid import Grid
 from ..measures.mesh import Mesh
 from ..measures.particles import Particles
-from ..status import InvalidFunctional, MissingStructure
+from ..status import InvalidFunctional, MissingStructure, NotDefined
 from . import policy
 from .evaluate import Evaluated, evaluate, gradients, norm, real
 from .verdict import Finding, Report, Verdict, at_most, rejected, undecided
@@ -112,7 +112,7 @@ def guarded(claim: str, test: Callable[[], Any]) -> Any:
     try:
         with np.errstate(all="ignore"):
             return test()
-    except MissingStructure as error:
+    except (MissingStructure, NotDefined) as error:
         return undecided(claim, str(error))
     except Exception as error:  # a user's functional may raise anything
         return rejected(claim, f"{type(error).__name__}: {error}")
