@@ -29,17 +29,29 @@ def close(claim: str, measured: float, bound: float, where: str, reason: str) ->
 
 
 def within_sampling_error(
-    claim: str, samples: ArrayLike, expected: float, where: str, neurons: int
+    claim: str, samples: ArrayLike, expected: float, where: str, neurons: int, errors: float = 5.0
 ) -> Finding:
     """Whether the mean of independent runs of N neurons is ``expected``: 5 standard errors + 1/N.
+
+    Or ``errors`` of them, for which `three_sigma` is the choice where SGD's own bias is removed.
 
     With eight runs Student's t exceeds 5 in one of 600 cases where nothing is wrong. The 1/N is
     for the neurons' interaction, which makes them not quite an independent sample of the law.
     """
     x = np.asarray(samples, dtype=float)
-    bound = 5.0 * float(x.std(ddof=1) / np.sqrt(len(x))) + 1.0 / neurons
-    reason = f"{len(x)} independent runs; the bound is 5 standard errors of their mean, plus 1/N"
+    bound = errors * float(x.std(ddof=1) / np.sqrt(len(x))) + 1.0 / neurons
+    reason = (
+        f"{len(x)} independent runs; the bound is {errors:.3g} standard errors of their mean, "
+        "plus 1/N"
+    )
     return close(claim, abs(float(x.mean()) - expected), bound, where, reason)
+
+
+def three_sigma(runs: int) -> float:
+    """The standard errors of so many runs that are as improbable as three of a Gaussian law."""
+    from scipy.special import ndtr, stdtrit
+
+    return float(stdtrit(runs - 1, ndtr(3.0)))
 
 
 def finish(
