@@ -147,7 +147,7 @@ def landscape_findings(s: Settings, risk: Risk, barrier: float) -> list[Finding]
 
 def stuck_findings(s: Settings, flow: Trajectory, runs: list[Any]) -> list[Finding]:
     """The flow and SGD shrink; SGD's noise keeps it from 0 by something of order ε."""
-    edges = np.array([m.edges for m in flow.measures])
+    edges = np.array([m.points[:, 0] for m in flow.measures])
     means = np.array([m.mean()[0] for m in flow.measures])
     times = flow.times[flow.saved]
     middle = runs[-1]
