@@ -142,7 +142,8 @@ def caption(s: Settings) -> str:
         f"their sizes. Square loss, batches of {s.batch}, α = {s.alpha:g}, t = kα; first layer "
         f"N(0, 2/m), then N({mean:g}/m, {std:g}²/m), m the inputs of a unit that do not grow with "
         f"n. Lines are means, bands one standard deviation, over {s.seeds} seeds; equal seeds have "
-        "equal samples. The publication's set is CIFAR-10, whose loader reads a local copy; these "
+        "equal samples. Right: what becomes of it if all widths take the rates of the narrowest. "
+        "The publication's set is CIFAR-10, whose loader reads a local copy; these "
         "images and settings are ours."
     )
 

@@ -204,7 +204,8 @@ def caption(s: Settings) -> str:
         f"{2 * s.order + 1} coefficients. {s.particles} particles (r, θ), each a spike of mass "
         f"r²/n at θ (the positive, 2-homogeneous lift), follow the JKO flow of ½R, clock T. They "
         f"find all spikes if the start covers the circle (left), and do not from an arc of length "
-        f"{s.arc:g} (middle). Five spikes and order 7: Chizat and Bach 2018 (recalled; they also "
+        f"{s.arc:g} (middle); right: the risk above a proved lower bound of "
+        f"its infimum. Five spikes and order 7: Chizat and Bach 2018 (recalled; they also "
         f"allow signs and penalise the mass); places, masses and steps are ours. R is not convex "
         f"along transport, so that the steps are judged for all but minimality."
     )

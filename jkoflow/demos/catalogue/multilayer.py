@@ -182,9 +182,10 @@ def caption(s: Settings) -> str:
         f"step, α = {s.alpha:g}, t = kα. First layer N(0, τ1²/d), τ1 = √2; three middle ones "
         "N(μ2, τ2²), μ2 = 1 and τ2 = 0.1 unless said; outputs start at 0 (μ3 = τ3 = 0). Which "
         "layer each law is of is recalled; d, Δ, batch and end are ours. Lines are means, bands "
-        f"one standard deviation, over {s.seeds} seeds; equal seeds have equal samples. Dotted: "
-        "least risk of c|x|, 1/(1 + Δ²) for large d. The limit knows middle weights by their "
-        "means only: the gap between τ2 = 3 and 0.1 is of finite width and closes like 1/n, "
+        f"one standard deviation, over {s.seeds} seeds; equal seeds have equal samples. Below "
+        "left: what becomes of the first picture if all widths take the rates of the narrowest. "
+        "Dotted: least risk of c|x|, 1/(1 + Δ²) for large d. The limit knows middle weights "
+        "by their means only: the gap between τ2 = 3 and 0.1 is of finite width and closes like 1/n, "
         "while a start with another μ2 stays apart."
     )
 

@@ -286,7 +286,9 @@ def caption(s: Settings) -> str:
         f"{s.batch}) on two isotropic Gaussian classes in R^{s.dim}, standard deviations 1 ± "
         f"{s.delta:g} (convention std), truncated ReLU, against the JKO flow of F = ½R + "
         "(λ/2)∫|w|² + H/β in the law of |w|, and its fixed point ρ* by quadrature. The flow's "
-        "clock T is twice SGD's t. "
+        "clock T is twice SGD's t. Above: the law of |w|, and the free energy of flows from two "
+        "starts above its least value. Below: the distance to ρ*, which N neurons keep by chance "
+        "(grey); what the steps of size τ leave of the dissipation, of first order in τ. "
         "Classes and unit as in Mei, Montanari and Nguyen (2018); λ, β and the rest are ours."
     )
 

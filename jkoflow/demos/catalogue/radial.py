@@ -217,7 +217,8 @@ def caption(s: Settings) -> str:
         f"(convention std), truncated ReLU, w ~ N(0, {s.kappa:g}²/d I). Left: law of |w| under "
         f"SGD (ε = {s.epsilon:g}) and the JKO flow of ½R at the same times; the flow's clock is "
         f"T = 2t. Right: the flow of the free energy and its fixed point. Below: risk against SGD "
-        f"time; free energy against JKO time, and the dual bound that no law is below."
+        f"time; free energy against JKO time, and the dual bound that no law is below. d, N, Δ, κ "
+        f"and the unit: Mei, Montanari and Nguyen 2018; λ, β, ε and the steps are ours."
     )
 
 

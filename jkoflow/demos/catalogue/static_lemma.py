@@ -287,7 +287,8 @@ def caption(s: Settings) -> str:
         f"gap below 1e-7; the best single radius; SGD, w ~ N(0, {s.kappa:g}²/d I), "
         f"ε = {s.noise:g}/d, the risk of its law of |w| at SGD time t. Beyond Δ_d part of the best "
         f"law lies at infinity, which SGD approaches slowly. Above right: Δ_d by bisection on the "
-        f"proved gap. Below left: N equal radii. Activation, N = {s.neurons} and the statement "
+        f"proved gap. Below left: N equal radii; right: "
+        f"the best law of all. Activation, N = {s.neurons} and the statement "
         f"are the paper's, ε and t are ours."
     )
 

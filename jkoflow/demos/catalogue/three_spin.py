@@ -275,14 +275,16 @@ def caption(s: Settings) -> str:
     """What the figure shows, and what is whose."""
     told = "; ".join(f"d = {g.dim}: ε = {g.epsilon:g}, batches of {g.batch}, {g.runs} runs"
                      for g in s.sigmoids)  # fmt: skip
+    wide = any(g.dim == 25 for g in s.sigmoids)
+    late = "At d = 25 fewer units than shown are not yet in the 1/n regime. " if wide else ""
     return (
         f"f(x) = (1/d) Σ a_pqr x_p x_q x_r on the sphere of radius √d, a iid N(0, 1), one target "
-        f"for each d. Left: d = {s.dim}, units c·exp(−α|x − z|²/2), α = {s.alpha:g}, normalised to "
-        f"mean 1 over x, z on the sphere, c ~ N(0, 1); gradient flow of ½R for the exact risk "
-        f"(dt = {s.dt:g}), {s.runs} runs, JKO clock. Second: units c·σ(⟨w, x⟩ + b), σ the "
+        f"for each d. Above left and below: d = {s.dim}, units c·exp(−α|x − z|²/2), "
+        f"α = {s.alpha:g}, normalised to mean 1 over x, z on the sphere, c ~ N(0, 1); "
+        f"gradient flow of ½R for the exact risk (dt = {s.dt:g}), {s.runs} runs, JKO clock T. Above right: units c·σ(⟨w, x⟩ + b), σ the "
         f"logistic function, SGD ({told}), clock t = kε. The loss excess is measured between n "
         f"and 2n units with the same particles, which cancels most of the noise; C/n has the "
-        f"difference C/2n. At d = 25 fewer units than shown are not yet in the 1/n regime. "
+        f"difference C/2n. Bars: one standard error. {late}"
         f"Target, units and d = 5, 10, 25: Rotskoff and Vanden-Eijnden 2018 "
         f"(recalled); starts, steps, α and n are ours."
     )
