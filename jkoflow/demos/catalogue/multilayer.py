@@ -185,8 +185,8 @@ def caption(s: Settings) -> str:
         f"one standard deviation, over {s.seeds} seeds; equal seeds have equal samples. Below "
         "left: what becomes of the first picture if all widths take the rates of the narrowest. "
         "Dotted: least risk of c|x|, 1/(1 + Δ²) for large d. The limit knows middle weights "
-        "by their means only: the gap between τ2 = 3 and 0.1 is of finite width and closes like 1/n, "
-        "while a start with another μ2 stays apart."
+        "by their means only: the gap between τ2 = 3 and 0.1 is of finite width and closes "
+        "like 1/n, while a start with another μ2 stays apart."
     )
 
 

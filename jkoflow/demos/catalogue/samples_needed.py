@@ -135,7 +135,15 @@ def samples(s: Settings, dim: int, curve: tuple[Array, Array], target: float) ->
 def findings(s: Settings, by_dim: Array, by_width: Array) -> list[Finding]:
     """The two statements of the theorem where they should hold best, and their condition."""
     wide = np.flatnonzero(np.array(s.widths) >= 1.0)
+    mean = by_dim.mean(axis=0)
+    missing = 2.0 - mean[1:] / mean[:-1]  # the dimensions double from each to the next
     return [
+        close(
+            "samples to inf R + η: what the last doubling of d lacks of twice, over the first's",
+            float(missing[-1] / missing[0]), 0.75, f"d = {', '.join(map(str, s.dims))}",
+            "1 for any power of d but the first; lacking: "
+            + ", ".join(f"{v:.3f}" for v in missing),
+        ),
         doubling(
             "samples to inf R + η: twice as many for twice the dimension", by_dim[:, -2:], 2.0,
             0.2, f"d = {s.dims[-2]}, {s.dims[-1]}; N = {s.width:g} d log d",
@@ -192,15 +200,17 @@ def draw(
     risks.legend(frameon=False)
     spread(dims, np.array(s.dims), by_dim, "SGD")
     fine = np.geomspace(s.dims[0], s.dims[-1], 50)
-    dims.plot(fine, in_dim(fine), color=COLOURS[1], linestyle="--", label=str(in_dim))
+    dims.plot(fine, in_dim(fine), color=COLOURS[1], linestyle="--", label=f"all: {in_dim}")
+    dims.plot(fine, by_dim[:, -1].mean() * fine / fine[-1], color="#888888", linewidth=0.9,
+              label="like d, through the last")  # fmt: skip
     dims.set_xlabel("dimension d")
     dims.set_title(f"N = {s.width:g} d log d")
     reached = np.isfinite(by_width).all(axis=0)
     neurons = np.array([s.neurons(s.dim, w) for w in s.widths])
     spread(widths, neurons[reached], by_width[:, reached], "SGD")
-    for n in neurons[~reached]:
-        widths.axvline(n, color="#888888", linestyle=":",
-                       label="not reached" if n == neurons[~reached][0] else "_again")  # fmt: skip
+    for k, n in enumerate(neurons[~reached]):
+        label = "_again" if k else f"not reached by t = {s.t_end:g}"
+        widths.axvline(n, color="#888888", linestyle=":", label=label)
     widths.axvline(s.neurons(s.dim, 1.0), color=COLOURS[1], linestyle="--", label="N = d log d")
     widths.set_xlabel("number of neurons N")
     widths.set_title(f"d = {s.dim}")
@@ -260,7 +270,7 @@ def facts(
 DEMO = Demo(
     "samples-needed",
     "How many samples SGD needs: like d, and no more for wider networks",
-    420, 9,
+    90, 8,
     "anisotropic classes with s0=γd, truncated ReLU, ε=c/d: Mei, Montanari and Nguyen 2018; "
     "γ=.5, Δ=.6 (std), c=1e-3, η=.2 and all sizes are ours",
     run, "A9",
