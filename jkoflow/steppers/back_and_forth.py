@@ -23,6 +23,7 @@ from .grid_plan import plan_of
 from .grid_potential import Linearised
 
 _RESOLVED = 8.0  # times what the cells hide: where the map jumps, whole points go either way
+_FIRST = 1e-3  # tolerance of the first ascent where there will be others
 _MATCHED = 10.0  # times the tolerance: densities are coarser than dual values
 _TRUSTED = 1e-6  # relative density from which on its logarithm is believed
 _LIGHTEST = 1e-3  # relative density below which the metric takes no notice of it
@@ -130,11 +131,15 @@ class _Solver:
         return spline_coefficients(CTransform(phi, self.mu.spacing, self.tau).value)
 
     def run(self, place: Array) -> StepOutput:
-        """Ascend; with smooth parts that are not linear, again at each new density."""
+        """Ascend; with smooth parts that are not linear, again at each new density.
+
+        Each ascent is as accurate as the linearisation before it deserves, the last one fully.
+        """
         best: tuple[float, DualPoint, Grid] | None = None
-        converged = False
+        converged, aim = False, self.options.tolerance
+        tolerance = aim if self.smooth.linear else max(aim, _FIRST)
         for _ in range(self.options.max_rounds):
-            found = self._ascend(place, self.smooth.potential())
+            found = self._ascend(place, self.smooth.potential(), tolerance)
             rho = self._density(found.point)
             place, converged = found.point.place, found.converged
             if self.smooth.linear:
@@ -143,12 +148,13 @@ class _Solver:
             value = self.F.value(rho) + found.point.transport
             if best is None or value < best[0]:
                 best = (value, found.point, rho)
-            else:
+            elif tolerance <= aim:
                 self.smooth.damp()
-            matched = _MATCHED * self.options.tolerance * self._lost(self.energy, value)
-            if abs(self.smooth.mismatch(rho)) <= matched:
+            mismatch = abs(self.smooth.mismatch(rho)) / self._lost(self.energy, value)
+            if mismatch <= _MATCHED * aim and tolerance <= aim:
                 best = (value, found.point, rho)
                 break
+            tolerance = max(aim, min(tolerance, mismatch / _MATCHED))
             self.smooth.move(rho)
         else:
             converged = False
@@ -164,14 +170,16 @@ class _Solver:
         rho = point.cell_averages()
         return self.mu.with_density(rho / (rho.sum() * self.mu.cell_volume))
 
-    def _ascend(self, place: Array, potential: Array) -> Ascent[DualPoint]:
+    def _ascend(
+        self, place: Array, potential: Array, tolerance: float
+    ) -> Ascent[DualPoint]:
         dual = Dual(self.mu, self.tau, self.conjugate, potential, self.options.refine)
         start = dual.at(place)
         a, b = self._metric(start)
-        bound, w, energy = self.options.tolerance, self._weight(), self._linear_energy(dual)
+        w, energy = self._weight(), self._linear_energy(dual)
 
         def enough(point: DualPoint, expected: float, k: int) -> bool:
-            return expected <= 2.0 * bound * self._lost(energy, point.value)
+            return expected <= 2.0 * tolerance * self._lost(energy, point.value)
 
         found = ascend(
             dual.at, start, lambda g: self.neumann.solve(g / w, a, b) / w, enough,

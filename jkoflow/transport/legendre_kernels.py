@@ -34,11 +34,9 @@ def _envelope(f: Any, stiffness: float, nodes: Any, starts: Any) -> None:
         starts[last + 1] = np.inf
 
 
-@numba.njit(cache=True, parallel=True)  # type: ignore[untyped-decorator]
-def transform_lines(
+def _transform_lines(
     c: Any, stiffness: float, refine: int, value: Any, node: Any, offset: Any
 ) -> None:
-    """g (lines, n·refine) of splines c (lines, n); the minimiser lies at node + offset."""
     n = c.shape[1]
     for i in numba.prange(c.shape[0]):
         f = np.empty(n)
@@ -64,9 +62,7 @@ def transform_lines(
             node[i, m], offset[i, m] = k, d
 
 
-@numba.njit(cache=True, parallel=True)  # type: ignore[untyped-decorator]
-def transposed_lines(mass: Any, node: Any, offset: Any, out: Any) -> None:
-    """Add mass (lines, n·refine) to the splines (lines, n) that its minimisers lie on."""
+def _transposed_lines(mass: Any, node: Any, offset: Any, out: Any) -> None:
     last = out.shape[1] - 1
     for i in numba.prange(mass.shape[0]):
         for m in range(mass.shape[1]):
@@ -76,3 +72,22 @@ def transposed_lines(mass: Any, node: Any, offset: Any, out: Any) -> None:
                 out[i, max(k - 1, 0)] += 0.5 * (0.5 - d) ** 2 * w
                 out[i, k] += (0.75 - d * d) * w
                 out[i, min(k + 1, last)] += 0.5 * (0.5 + d) ** 2 * w
+
+
+_SERIAL = numba.njit(cache=True)
+_PARALLEL = numba.njit(cache=True, parallel=True)
+_TRANSFORM = _SERIAL(_transform_lines), _PARALLEL(_transform_lines)
+_TRANSPOSE = _SERIAL(_transposed_lines), _PARALLEL(_transposed_lines)
+_MANY = 2**18  # numbers from which on several threads are worth waking
+
+
+def transform_lines(
+    c: Any, stiffness: float, refine: int, value: Any, node: Any, offset: Any
+) -> None:
+    """g (lines, n·refine) of splines c (lines, n); the minimiser lies at node + offset."""
+    _TRANSFORM[value.size >= _MANY](c, stiffness, refine, value, node, offset)
+
+
+def transposed_lines(mass: Any, node: Any, offset: Any, out: Any) -> None:
+    """Add mass (lines, n·refine) to the splines (lines, n) that its minimisers lie on."""
+    _TRANSPOSE[mass.size >= _MANY](mass, node, offset, out)
