@@ -194,8 +194,7 @@ def draw(
             ax.loglog(x, mean, color=COLOURS[i], linestyle=DASHES[i], marker="osv^"[i],
                       markersize=4, linewidth=1.2, label=f)  # fmt: skip
         rate = rates[name]
-        label = f"largest: slope {rate.slope:.2f} ± {rate.half_width:.2f} (99%)"
-        ax.loglog(x, rate(x), color="black", linewidth=2.0, label=label)
+        ax.loglog(x, rate(x), color="black", linewidth=2.0, label="power of the largest")
         shape = {"N": lambda v: band(v, s.tiny, s.dim), "ε": lambda v: band(s.many, v, s.dim),
                  "D": lambda v: band(N, epsilon, v)}[name](x)  # fmt: skip
         top = 4.0 * constant * shape
@@ -203,10 +202,12 @@ def draw(
                         edgecolor="white", linewidth=0, label="above the band")  # fmt: skip
         ax.set_xlabel({"N": "neurons N", "ε": "step size ε", "D": "dimension D = d"}[name])
         ax.set_ylabel("sup over t of |mean of f − ∫f dρ_t|")
-        ax.set_title(fixed_at[name])
+        told = f"slope {rate.slope:.2f} ± {rate.half_width:.2f} (99%)"
+        ax.set_title(f"{fixed_at[name]}: {told}", fontsize=10)
         ax.set_xticks(x, [f"{v:g}" for v in x], fontsize=7)
         ax.minorticks_off()
-        ax.legend(frameon=False, fontsize=6.5)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncol=6,
+                  frameon=False, fontsize=9)  # fmt: skip
     return figure
 
 

@@ -209,7 +209,7 @@ def draw(
     hits.yaxis.set_minor_formatter("{x:g}")
     hits.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
     for ax in (curves, hits):
-        ax.legend(frameon=False, fontsize=7)
+        ax.legend(fontsize=7, framealpha=1.0, edgecolor="white")
     return figure
 
 
