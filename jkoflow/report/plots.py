@@ -139,6 +139,8 @@ def density_curve(mu: Measure) -> tuple[Array, Array]:
         m, s = float(mu.mean()[0]), float(mu.cov()[0, 0]) ** 0.5
         x = m + s * np.linspace(-4.0, 4.0, 401)
         return x, np.exp(-0.5 * ((x - m) / s) ** 2) / (s * np.sqrt(2 * np.pi))
+    if mu.kind == "grid" and mu.dim == 1:
+        return mu.points[:, 0], np.asarray(mu.density)  # type: ignore[attr-defined]
     raise InvalidMeasure(f"{mu!r} is not a law on the line: use plot_plane")
 
 
@@ -182,6 +184,11 @@ def plot_density(mu: Measure, *, label: str = "ρ", ax: Any = None) -> Any:
     return (plot_law if on_a_line else plot_plane)(mu, label=label, ax=ax)
 
 
+def in_colours(mu: Measure) -> bool:
+    """Whether a density lives in the plane (or above it, on a grid), and is shown as colours."""
+    return (mu.kind == "grid" and mu.dim > 1) or (mu.kind == "mesh" and mu.dim == 2)
+
+
 def plot_run(run: Any, *, lower_bound: float | None = None, shown: int = 4) -> Any:
     """A run at a glance: some of its measures, its energy and its slope W2/τ against time.
 
@@ -200,9 +207,15 @@ def plot_run(run: Any, *, lower_bound: float | None = None, shown: int = 4) -> A
     figure, axes = new_figure(3, width=4.2)
     measures, saved = run.measures, run.saved
     chosen = np.unique(np.linspace(0, len(measures) - 1, shown).round().astype(int))
-    for k in chosen:
-        plot_density(measures[k], label=f"T = {run.times[saved[k]]:.4g}", ax=axes[0])
-    axes[0].set_title("measures")
+    if in_colours(measures[0]):
+        from .plots_2d import plot_density as plot_colours
+
+        plot_colours(measures[-1], axes[0])
+        axes[0].set_title(f"density at T = {run.times[saved[-1]]:.4g}")
+    else:
+        for k in chosen:
+            plot_density(measures[k], label=f"T = {run.times[saved[k]]:.4g}", ax=axes[0])
+        axes[0].set_title("measures")
     plot_energy(run.times, run.energies, lower_bound=_near(lower_bound, run.energies), ax=axes[1])
     axes[1].set_title("energy")
     _plot_slope(run, axes[2])

@@ -12,7 +12,8 @@ from .. import __version__
 from ..status import StoreError
 from .budget import CAPTION, plot_budget, step_budget
 from .html import Image, write_page
-from .plots import plot_run
+from .plots import in_colours, plot_run
+from .plots_2d import plot_row
 from .style import png
 
 _CAPTION = (
@@ -67,6 +68,11 @@ def _contents(directory: Any, problem: Any, report: Any) -> dict[str, Any]:
         return {"facts": {"not shown": str(error)}}
     bound = problem.functional.lower_bound() if problem is not None else None
     figures = [Image(png(plot_run(run, lower_bound=bound)), _CAPTION)]
+    if in_colours(run.measures[0]):
+        chosen = np.unique(np.linspace(0, len(run.measures) - 1, 4).round().astype(int))
+        titles = [f"T = {run.times[run.saved[k]]:.4g}" for k in chosen]
+        row = plot_row([run.measures[k] for k in chosen], titles)
+        figures.append(Image(png(row), "Densities along the run, on one scale of colours."))
     if problem is not None:
         budget = step_budget(problem, run)
         if len(budget.times):

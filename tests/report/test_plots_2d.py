@@ -102,3 +102,16 @@ def test_what_has_no_density_in_the_plane():
             plots_2d.plot_row(measures, titles)
         with pytest.raises(InvalidMeasure, match="titles"):
             plots_2d.write_animation(None, measures, titles)
+
+
+def test_a_run_in_the_plane_is_drawn_in_colours_and_one_on_the_line_as_a_curve():
+    import jkoflow as jf
+    from jkoflow.report.plots import density_curve, plot_run
+
+    mu = jf.Grid.from_function(lambda x: np.exp(-8 * (x**2).sum(axis=1)), -1, 1, (16, 16))
+    figure = plot_run(jf.flow(jf.Problem(0.2 * jf.Entropy(), mu, tau=0.1, steps=2)))
+    assert figure.axes[0].get_title() == "density at T = 0.2"
+    assert any("density" in ax.get_ylabel() for ax in figure.axes)
+    line = jf.Grid([0.5, 1.5], 0.0, 1.0)
+    x, density = density_curve(line)
+    assert x.tolist() == [0.25, 0.75] and density.tolist() == [0.5, 1.5]
