@@ -147,7 +147,8 @@ def draw(s: Settings, excess: Array) -> Any:
     for ax in (left, right):
         ax.axvline(s.teacher, color="black", linestyle=":", label=f"teacher's width, {s.teacher}")
         ax.set_xlabel("number N of particles of the student")
-        ax.legend(frameon=False, fontsize="small")
+        ax.legend(frameon=False, fontsize="small", ncol=2, loc="upper center",
+                  bbox_to_anchor=(0.5, -0.13))  # fmt: skip
     return figure
 
 
