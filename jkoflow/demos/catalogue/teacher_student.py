@@ -148,7 +148,7 @@ def draw(s: Settings, excess: Array) -> Any:
         ax.axvline(s.teacher, color="black", linestyle=":", label=f"teacher's width, {s.teacher}")
         ax.set_xlabel("number N of particles of the student")
         ax.legend(frameon=False, fontsize="small", ncol=2, loc="upper center",
-                  bbox_to_anchor=(0.5, -0.13))  # fmt: skip
+                  bbox_to_anchor=(0.5, -0.17))  # fmt: skip
     return figure
 
 
