@@ -238,8 +238,9 @@ def caption(s: Settings) -> str:
         f"(convention std), non-monotone activation, N = {s.neurons}, w ~ N(0, κ²/d I): as "
         f"published, with R = 7.257 and .0143 at the end, recalled. From κ = {s.stuck:g} all |w| "
         f"go to 0 in finite time; there R = 7.25, and 7.257 is the risk at |w| = .001: SGD's noise "
-        f"keeps |w| off 0 by an amount proportional to ε. The flow's clock is T = 2t; step sizes "
-        f"are ours."
+        f"keeps |w| off 0 by an amount proportional to ε. From κ = {s.free:g} SGD has "
+        f"ε = {s.epsilon:g}, and is ahead of the flow on the way down, by less for smaller ε. The "
+        f"flow's clock is T = 2t; step sizes are ours."
     )
 
 
