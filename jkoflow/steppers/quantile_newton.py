@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..measures.base import Array
-from ..status import Status
+from ..status import InvalidFunctional, Status
 from .quantile_objective import Expanded, Objective
 
 
@@ -118,7 +118,8 @@ class Newton:
     def _line_search(self, x: Array, here: Expanded, d: Array) -> tuple[Array, Expanded] | None:
         """The first of x + d, x + d/2, … that decreases the objective enough; None if none.
 
-        Each is put back where edges may be, and judged by the decrease foretold for that.
+        Each is put back where edges may be, and judged by the decrease foretold for that. Where F
+        has no finite value so far away, the next one is nearer.
         """
         rounding = 10.0 * _visible(here.value)
         # the value cannot judge a step of less: the residual does
@@ -132,7 +133,13 @@ class Newton:
             if self.objective.admissible(trial):
                 moved = trial is not reached
                 decrease = float(here.gradient @ (trial - x)) if moved else t * slope
-                there = self.objective.expand(trial)
+                try:
+                    there = self.objective.expand(trial)
+                except InvalidFunctional:
+                    if t < _NEAREST:
+                        raise
+                    t, whole = 0.5 * t, False
+                    continue
                 lower = decrease < 0 and there.value <= here.value + 1e-4 * decrease
                 level = hidden and there.value <= here.value + rounding
                 if (lower and not hidden) or (level and self._smaller(there)):
@@ -144,6 +151,9 @@ class Newton:
         """Whether the residual still falls, where the value no longer can."""
         w = self.objective.mu.weights
         return math.sqrt(w @ (there.push * there.push)) < 0.5 * self.residual
+
+
+_NEAREST = 1e-6  # part of a direction at which F must have a value
 
 
 def _visible(value: float) -> float:

@@ -255,3 +255,16 @@ def test_a_long_run_goes_on_where_only_rounding_is_left():
     run = jf.flow(problem)
     assert run.status is Status.COMPLETE
     assert jf.check_run(problem, run).verdict is not jf.Verdict.REJECTED
+
+
+def test_trials_where_the_potential_overflows_are_shortened() -> None:
+    """cosh is infinite beyond 710, where no minimiser is, but a Newton step may look."""
+    F = jf.Potential(lambda x: np.cosh(x[:, 0]) + np.sin(3 * x[:, 0])) + jf.Entropy() / 4.0
+    taus = np.minimum(0.01 * 1.2 ** np.arange(60), 10.0)
+    with np.errstate(over="ignore"):
+        run = jf.flow(jf.Problem(F, jf.Quantiles.normal(0.0, 1.0, 250), taus))
+    assert (np.diff(run.energies) <= 1e-12).all()
+    broken = jf.Potential(lambda x: np.where(x[:, 0] == 0.0, 1.0, np.inf), lambda x: 0 * x,
+                          lambda x: 0 * x[:, :, None])  # fmt: skip
+    with pytest.raises(InvalidFunctional):
+        jf.flow(jf.Problem(broken, jf.Quantiles([0.1, 0.2]), tau=0.1, steps=1))
