@@ -262,7 +262,7 @@ SAYS = {
     "m 1": (lambda: jf.PowerEnergy(1.0), InvalidFunctional, r"Entropy\(\)"),
     "gibbs without entropy": (lambda: jf.solve_gibbs(V, Q), NotDefined, r"add Entropy\(\)"),
     "gibbs power": (lambda: jf.solve_gibbs(H + jf.PowerEnergy(2.0), Q), NotDefined, "Entropy"),
-    "gibbs on points": (lambda: jf.solve_gibbs(V + H, P1), NotDefined, "Quantiles, Radial and Grid"),
+    "gibbs on points": (lambda: jf.solve_gibbs(V + H, P1), NotDefined, "Radial and Grid"),
     "gibbs unconfined": (lambda: jf.solve_gibbs(H - V, Q), InvalidProblem, "confining"),
     "gibbs of another space": (
         lambda: jf.solve_gibbs(

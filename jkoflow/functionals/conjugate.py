@@ -104,6 +104,9 @@ class Capped:
         return float(inner.price(np.array([np.log(self.bound)]))[0])
 
 
+_LEAST = -690.0  # log of the least density that counts
+
+
 class OfSum:
     """Σ c_k u_k: u' is increasing in ℓ = log ρ, and inverted by Newton steps and bisection."""
 
@@ -126,8 +129,31 @@ class OfSum:
         return total
 
     def density(self, price: Array) -> Array:
-        low, high = np.full(price.shape, -700.0), np.full(price.shape, 60.0)
-        ell = np.clip(np.log1p(np.abs(price)), -700.0, 60.0)
+        least = self.price(np.array([_LEAST]))[0]
+        bought = price > least  # below, the density is less than 1e-300
+        density = np.zeros(price.shape)
+        density[bought] = np.exp(self._inverted(price[bought]))
+        return density
+
+    def _guessed(self, price: Array) -> Array:
+        """The least ℓ at which one term alone has the price: there u' is not below it, but where
+        entropy is negative, and from there Newton's method on a convex function comes down."""
+        alone = np.full(price.shape, 60.0)
+        for c, f in self.terms:
+            if isinstance(f, Entropy):
+                alone = np.minimum(alone, price / c - 1.0)
+        for c, f in self.terms:
+            if isinstance(f, PowerEnergy):
+                k = f.m - 1.0
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    power = np.log(price * k / (c * f.coefficient * f.m)) / k
+                alone = np.where((power < alone) & (alone > -1.0), power, alone)
+        return alone
+
+    def _inverted(self, price: Array) -> Array:
+        """ℓ with u'(e^ℓ) = p, inside a bracket."""
+        low, high = np.full(price.shape, _LEAST), np.full(price.shape, 60.0)
+        ell = np.clip(self._guessed(price), _LEAST, 60.0)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             for _ in range(80):
                 excess = self.price(ell) - price
@@ -135,10 +161,11 @@ class OfSum:
                 newton = ell - excess / self._bend(ell)
                 inside = (newton > low) & (newton < high)
                 new = np.where(inside, newton, 0.5 * (low + high))
-                if np.abs(new - ell).max() < 1e-14 * 700.0:
-                    break
+                done = np.abs(new - ell).max(initial=0.0) < 1e-14 * -_LEAST
                 ell = new
-        return np.where(ell > -690.0, np.exp(ell), 0.0)
+                if done:
+                    break
+        return ell
 
     def surplus(self, price: Array, density: Array) -> Array:
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -50,7 +50,7 @@ def test_an_honest_step_is_accepted(step) -> None:
     0.1 * jf.Entropy() + jf.Potential(lambda x: np.cos(4 * x[:, 0]) + x[:, 1] ** 2),
     jf.PowerEnergy(1.5, 0.1),
     jf.PowerEnergy(3.0, 0.01),
-    0.02 * jf.Entropy() + jf.PowerEnergy(2, 0.02),
+    pytest.param(0.02 * jf.Entropy() + jf.PowerEnergy(2, 0.02), marks=pytest.mark.slow),
     jf.Congestion(12.0) + jf.QuadraticPotential(2.0, [0.7, 0.5]),
     0.05 * jf.Entropy() + jf.Congestion(11.0),
     0.1 * jf.Entropy() + 0.5 * jf.Risk(lambda t: np.tanh(3 * t).T, [0.9, 0.1]),

@@ -363,7 +363,9 @@ try:
     list(read_run(sys.argv[1]))
     print("read")
 except StoreError as error:
-    print("refused", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    # not ru_maxrss, which a process inherits from the one that started it
+    peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
+    print("refused", int(peak.split()[1]) // 1024)
 """
 
 

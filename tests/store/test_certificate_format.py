@@ -85,7 +85,7 @@ def test_the_tables_are_the_code_s(page):
                         for section in re.split(r"^## ", page, flags=re.MULTILINE)
                         if section.startswith(("Measures", "Witnesses")))  # fmt: skip
     assert kinds == set(_KINDS)
-    assert witnesses == {"monotone", "pairing", "coupling", "symmetric-map"}
+    assert witnesses == {"monotone", "pairing", "coupling", "symmetric-map", "grid", "extrapolated"}
 
 
 def test_the_limits_are_the_code_s(page):

@@ -38,8 +38,11 @@ stored.Flush = lambda **_: Flush(seconds=math.inf, bytes=2**18)  # as the run it
 try:
     cli.main(sys.argv[1:])
 finally:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print("peak", peak // 1024 if sys.platform == "linux" else peak // 2**20)
+    if sys.platform == "linux":  # ru_maxrss is inherited from the process that started this one
+        peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
+        print("peak", int(peak.split()[1]) // 1024)
+    else:
+        print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 2**20)
 """
 
 
