@@ -80,7 +80,8 @@ def sweep(
     ----------
     function : callable
         Returns a mapping from names to numbers or arrays. For other processes it must be
-        picklable with all that it captures.
+        picklable with all that it captures; the module that it comes from must be one that they
+        can import too (scripts and nested functions are sent whole).
     grid : mapping of sequences, or iterable of mappings
         ``{"neurons": [100, 200], "seed": range(5)}`` means all 10 combinations, the last
         parameter running fastest; an iterable gives the cells one by one.
