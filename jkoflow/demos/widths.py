@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -98,3 +98,15 @@ def draw_widths(ax: Any, t: Array, curves: Array, widths: Sequence[int], what: s
     ax.set_xlabel(CLOCK)
     ax.set_ylabel(what)
     ax.legend(frameon=False, fontsize=8)
+
+
+def ends_of_widths(found: Mapping[str, Array]) -> dict[str, Any]:
+    """Numbers worth a line at the top of the page."""
+    return {
+        "test accuracy at the end, each width": ", ".join(
+            f"{a:.3f}" for a in found["accuracy"][:, :, -1].mean(axis=1)
+        ),
+        "test risk at the end, each width": ", ".join(
+            f"{a:.4f}" for a in found["loss"][:, :, -1].mean(axis=1)
+        ),
+    }

@@ -19,7 +19,14 @@ from ...report.style import new_figure
 from ..common import close, finish
 from ..registry import Demo, DemoResult
 from ..session import Session
-from ..widths import at_widths, draw_widths, learning_curve, not_one_curve, one_curve
+from ..widths import (
+    at_widths,
+    draw_widths,
+    ends_of_widths,
+    learning_curve,
+    not_one_curve,
+    one_curve,
+)
 
 
 @dataclass(frozen=True)
@@ -95,7 +102,7 @@ def run(session: Session) -> DemoResult:
     t = found["t"][0, 0]
     return finish(
         session.out, "Convolution-like networks on images", judged(s, found, control["loss"]),
-        draw(s, t, found, control["loss"]), caption(s), facts(found),
+        draw(s, t, found, control["loss"]), caption(s), ends_of_widths(found),
         [session.out / "curves", session.out / "control"],
         {"t": t, "widths": np.array(s.widths), "test_risk": found["loss"],
          "test_accuracy": found["accuracy"], "test_risk_control": control["loss"]},
@@ -146,18 +153,6 @@ def caption(s: Settings) -> str:
         "The publication's set is CIFAR-10, whose loader reads a local copy; these "
         "images and settings are ours."
     )
-
-
-def facts(found: Mapping[str, Array]) -> dict[str, Any]:
-    """Numbers worth a line at the top of the page."""
-    return {
-        "test accuracy at the end, each width": ", ".join(
-            f"{a:.3f}" for a in found["accuracy"][:, :, -1].mean(axis=1)
-        ),
-        "test risk at the end, each width": ", ".join(
-            f"{a:.4f}" for a in found["loss"][:, :, -1].mean(axis=1)
-        ),
-    }
 
 
 DEMO = Demo(

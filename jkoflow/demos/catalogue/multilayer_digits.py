@@ -18,7 +18,14 @@ from ...report.style import new_figure
 from ..common import close, finish
 from ..registry import Demo, DemoResult
 from ..session import Session
-from ..widths import at_widths, draw_widths, learning_curve, not_one_curve, one_curve
+from ..widths import (
+    at_widths,
+    draw_widths,
+    ends_of_widths,
+    learning_curve,
+    not_one_curve,
+    one_curve,
+)
 
 
 @dataclass(frozen=True)
@@ -73,7 +80,7 @@ def run(session: Session) -> DemoResult:
     t = found["t"][0, 0]
     return finish(
         session.out, "Four-layer networks on digits", judged(s, found, control["loss"]),
-        draw(s, t, found, control["loss"]), caption(s), facts(found),
+        draw(s, t, found, control["loss"]), caption(s), ends_of_widths(found),
         [session.out / "curves", session.out / "control"],
         {"t": t, "widths": np.array(s.widths), "test_risk": found["loss"],
          "test_accuracy": found["accuracy"], "test_risk_control": control["loss"]},
@@ -120,18 +127,6 @@ def caption(s: Settings) -> str:
         "if all widths take the rates of the narrowest. Published are the depth and the widths "
         "100 … 1600, on a larger set of digits (recalled: MNIST in ten classes); the rest is ours."
     )
-
-
-def facts(found: Mapping[str, Array]) -> dict[str, Any]:
-    """Numbers worth a line at the top of the page."""
-    return {
-        "test accuracy at the end, each width": ", ".join(
-            f"{a:.3f}" for a in found["accuracy"][:, :, -1].mean(axis=1)
-        ),
-        "test risk at the end, each width": ", ".join(
-            f"{a:.4f}" for a in found["loss"][:, :, -1].mean(axis=1)
-        ),
-    }
 
 
 DEMO = Demo(
