@@ -158,6 +158,11 @@ class Around:
         return [self.here.measure.displaced(v) for v in self.fields]
 
     @cached_property
+    def values(self) -> list[float]:
+        """F there."""
+        return [self.F.value(nu) for nu in self.displaced]
+
+    @cached_property
     def others(self) -> list[tuple[Array, Array]]:
         """Three laws (points, weights) on some of μ's points, displaced."""
         return random_companions(self.here.measure, self.fields[:3], self.rng)
@@ -194,7 +199,7 @@ def purity(a: Around) -> Iterator[Finding]:
 def gradient(a: Around) -> Iterator[Finding]:
     """F(μ displaced by tv) − F(μ) − tΣw⟨∇δF, v⟩ = O(t²)."""
     mu, here, found = a.here.measure, a.here, []
-    if np.isnan([a.F.value(nu) for nu in a.displaced]).any():
+    if np.isnan(a.values).any():
         raise InvalidFunctional("F is NaN near the measure")
     for number, v in enumerate(a.fields):
         curve, length = displacement(a.F, mu, v, here.gradient), norm(v, mu.weights)
@@ -284,7 +289,8 @@ def _bends(a: Around, modulus: float, size: float) -> Iterator[tuple[float, floa
     """What convexity lacks in the middle of pairs of displacements, and its rounding."""
     F, here, mu, w = a.F, a.here, a.here.measure, a.here.measure.weights
     fields, extent = [size * v for v in a.monotone], norm(mu.points, w)
-    ends = [(v, F.value(mu.displaced(v))) for v in fields]
+    known = a.values if size == 1.0 and a.monotone is a.fields else None
+    ends = [*zip(fields, known or [F.value(mu.displaced(v)) for v in fields], strict=True)]
     still = (0.0 * fields[0], here.energy)
     for (v0, f0), (v1, f1) in [*((still, end) for end in ends), *pairwise(ends)]:
         far = norm(v0 - v1, w)
@@ -340,14 +346,14 @@ def linearity(a: Around) -> Iterator[Finding]:
 def lower_bounds(a: Around) -> Iterator[Finding]:
     """No value lies below the lower bounds that F and its terms claim."""
     mu, far = a.here.measure, [0.0, *(norm(v, a.here.measure.weights) for v in a.fields)]
+    known = [a.here.energy, *a.values]
     for f in dict.fromkeys([a.F, *(f for _, f in a.F.terms)]):
-        found = []
-        for nu, radius in zip([mu, *a.displaced], far, strict=True):
-            bounds = {f.lower_bound(), f.lower_bound_near(mu, radius)}
-            for bound in (b for b in bounds if b is not None):
+        found, anywhere = [], f.lower_bound()
+        for k, (nu, radius) in enumerate(zip([mu, *a.displaced], far, strict=True)):
+            for bound in (b for b in {anywhere, f.lower_bound_near(mu, radius)} if b is not None):
+                value = known[k] if f is a.F else f.value(nu)
                 reason = f"{f!r} takes a value below the bound {bound:.6g} that it claims"
-                lacking = bound - f.value(nu)
-                found.append(at_most("lower bound", lacking, a.here.margin, (), reason))
+                found.append(at_most("lower bound", bound - value, a.here.margin, (), reason))
         yield from sorted(found, key=lambda found: found.severity)[-1:]
 
 

@@ -59,9 +59,11 @@ def mixture(S: Smooth, x: Array, w: Array, y: Array, u: Array) -> Curve:
     (1.0, 5.0, 9.0)
     """
 
+    start = S.value_at_points(x, w)
+
     def value(t: float) -> float:
         if t in (0.0, 1.0):
-            return S.value_at_points(y, u) if t else S.value_at_points(x, w)
+            return S.value_at_points(y, u) if t else start
         return S.value_at_points(np.concatenate([x, y]), np.concatenate([(1.0 - t) * w, t * u]))
 
     delta = S.first_variation_at_points(x, w, np.concatenate([x, y]))

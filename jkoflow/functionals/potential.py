@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..arguments import is_finite
-from ..measures.base import Array, Measure, finite_array
+from ..measures.base import Array, Measure, a_measure, finite_array
 from ..measures.grid import Grid
 from ..status import InvalidFunctional, InvalidMeasure, NotDefined
 from .answers import answer_of, claimed, require_functions
@@ -169,6 +169,12 @@ class QuadraticPotential(Smooth):
                 f"center has shape {self.center.shape}, but the points live in R^{x.shape[1]}"
             )
         return x - self.center
+
+    def value(self, mu: Measure) -> float:
+        if a_measure(mu).kind != "gaussian":
+            return super().value(mu)
+        away = self._centred(mu.mean()[None])[0]  # (λ/2)(|m − c|² + tr Σ): no cubature needed
+        return 0.5 * self.strength * float(away @ away + np.trace(mu.cov()))
 
     def value_at_points(self, x: Array, w: Array) -> float:
         z = self._centred(x)

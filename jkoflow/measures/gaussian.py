@@ -108,9 +108,7 @@ class Gaussian(Measure):
     def _raw_eigen(self) -> tuple[Array, Array]:
         if self._cov.shape == (1, 1):
             return self._cov[0], np.ones((1, 1))
-        from scipy.linalg import eigh
-
-        values, vectors = eigh(self._cov, driver="evd", check_finite=False)
+        values, vectors = np.linalg.eigh(self._cov)
         return values, vectors
 
     @property
