@@ -18,7 +18,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..functionals.base import Functional
-from ..functionals.conjugate import conjugate, normalised
+from ..functionals.conjugate import conjugate
+from ..functionals.normalisation import normalised
 from ..measures.base import Array
 from ..measures.grid import Grid
 from ..record import Witness

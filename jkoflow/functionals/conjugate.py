@@ -18,7 +18,10 @@ from .internal import Congestion, Entropy, Internal, PowerEnergy
 
 
 class Conjugate(Protocol):
-    """σ and u* of a convex u, elementwise; ``slope`` is σ'."""
+    """σ and u* of a convex u, elementwise; ``slope`` is σ'. Thin places see u as one of power
+    ``tail``, 1 for entropy."""
+
+    tail: float
 
     def density(self, price: Array) -> Array: ...
 
@@ -29,6 +32,8 @@ class Conjugate(Protocol):
 
 class OfEntropy:
     """u = cρ log ρ: σ = e^{p/c − 1}, u* = cσ."""
+
+    tail = 1.0
 
     def __init__(self, c: float) -> None:
         self.c = c
@@ -47,7 +52,7 @@ class OfPower:
     """u = cρ^m/(m−1): σ = ((m−1)p/(cm))^{1/(m−1)} where that is defined, u* = cσ^m."""
 
     def __init__(self, m: float, c: float) -> None:
-        self.m, self.c = m, c
+        self.m, self.c, self.tail = m, c, m
 
     def density(self, price: Array) -> Array:
         base = price * ((self.m - 1.0) / (self.c * self.m))
@@ -66,10 +71,12 @@ class OfPower:
 
 
 class Capped:
-    """Another conjugate under the bound ρ ≤ κ; alone (``inner`` None), κ where p > 0."""
+    """Another conjugate under the bound ρ ≤ κ, reached at the price ``edge`` = u'(κ); alone
+    (``inner`` None), κ where p > 0."""
 
-    def __init__(self, bound: float, inner: Conjugate | None) -> None:
-        self.bound, self.inner = bound, inner
+    def __init__(self, bound: float, inner: Conjugate | None, edge: float = 0.0) -> None:
+        self.bound, self.inner, self.edge = bound, inner, edge
+        self.tail = 2.0 if inner is None else inner.tail
 
     def density(self, price: Array) -> Array:
         if self.inner is None:
@@ -80,13 +87,12 @@ class Capped:
         if self.inner is None:
             return self.bound * np.maximum(price, 0.0)
         free = self.inner.density(price)
-        # u* is linear beyond the price at which the bound is reached; there σ is the bound
-        edge = self._price_of_bound()
-        capped = self.inner.surplus(np.full(1, edge), np.full(1, self.bound))[0]
+        # u* is linear beyond the edge; there σ is the bound
+        capped = self.inner.surplus(np.full(1, self.edge), np.full(1, self.bound))[0]
         return np.where(
             free < self.bound,
             self.inner.surplus(price, density),
-            capped + self.bound * (price - edge),
+            capped + self.bound * (price - self.edge),
         )
 
     def slope(self, price: Array, density: Array) -> Array:
@@ -94,14 +100,36 @@ class Capped:
             return np.zeros_like(price)
         return np.where(density < self.bound, self.inner.slope(price, density), 0.0)
 
-    def _price_of_bound(self) -> float:
-        inner = self.inner
-        if isinstance(inner, OfEntropy):
-            return inner.c * (np.log(self.bound) + 1.0)
-        if isinstance(inner, OfPower):
-            return inner.c * inner.m / (inner.m - 1.0) * self.bound ** (inner.m - 1.0)
-        assert isinstance(inner, OfSum)
-        return float(inner.price(np.array([np.log(self.bound)]))[0])
+
+class OfEntropyAndPower:
+    """u = cρ log ρ + aρ^m/(m−1), where u'(ρ) = p is c(ℓ + 1) + (am/k)e^{kℓ} = p, k = m − 1.
+
+    With y = (am/c)ρ^k that is y + log y = k(p/c − 1) + log(am/c) = z: Wright's omega y = ω(z)
+    (Corless and Jeffrey 2002), and ℓ = p/c − 1 − y/k. For every m > 0.
+    """
+
+    def __init__(self, c: float, m: float, a: float) -> None:
+        self.c, self.m, self.a, self.tail = c, m, a, min(1.0, m)
+
+    def density(self, price: Array) -> Array:
+        from scipy.special import wrightomega
+
+        k, relative = self.m - 1.0, self.a * self.m / self.c
+        free = price / self.c - 1.0
+        y = wrightomega(k * free + np.log(relative))
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            # the second form where log ρ is a difference of large numbers
+            rho = np.where(y < 1.0, np.exp(free - y / k), (y / relative) ** (1.0 / k))
+        return np.where(price > -np.inf, rho, 0.0)
+
+    def surplus(self, price: Array, density: Array) -> Array:
+        with np.errstate(over="ignore"):
+            return np.asarray(self.c * density + self.a * density**self.m)
+
+    def slope(self, price: Array, density: Array) -> Array:
+        held = np.where(density > 0, density, 1.0)
+        slope = held / (self.c + self.a * self.m * held ** (self.m - 1.0))
+        return np.where(density > 0, slope, 0.0)
 
 
 _LEAST = -690.0  # log of the least density that counts
@@ -112,6 +140,7 @@ class OfSum:
 
     def __init__(self, terms: Sequence[tuple[float, Internal]]) -> None:
         self.terms = list(terms)
+        self.tail = min(f.m if isinstance(f, PowerEnergy) else 1.0 for _, f in self.terms)
 
     def price(self, log_density: Array) -> Array:
         """u'(ρ) at ℓ = log ρ."""
@@ -202,113 +231,23 @@ def conjugate(F: Functional) -> Conjugate:
     others = [(c, f) for c, f in terms if isinstance(f, Internal) and not isinstance(f, Congestion)]
     inner = _plain(others)
     if bounds:
-        return Capped(min(bounds), inner)
+        least = min(bounds)
+        edge = sum(c * float(f.slope(np.log([least]))[0]) for c, f in others)
+        return Capped(least, inner, edge)
     assert inner is not None
     return inner
 
 
 def _plain(terms: Sequence[tuple[float, Internal]]) -> Conjugate | None:
-    if not terms:
-        return None
-    if all(isinstance(f, Entropy) for _, f in terms):
-        return OfEntropy(sum(c for c, _ in terms))
-    c, only = terms[0]
-    if len(terms) == 1 and isinstance(only, PowerEnergy):
-        return OfPower(only.m, c * only.coefficient)
-    if any(isinstance(f, PowerEnergy) and f.m < 1 for _, f in terms):
-        raise NotDefined("sums of internal energies with fast diffusion are not supported here")
-    return OfSum(terms)
-
-
-_TOO_SMALL = (
-    "the box cannot hold the mass 1 under the bound on the density: take a larger box or bound"
-)
-
-
-def normalised(
-    conjugate: Conjugate, price: Array, volume: float, tolerance: float = 1e-13
-) -> tuple[float, Array]:
-    """C and σ(p + C) with Σ σ(p + C)·volume = 1: mass grows with the price.
-
-    Raises
-    ------
-    MissingStructure
-        If no price buys the mass 1 (a bound on the density that the box cannot hold it under).
-    """
-    finite = price > -np.inf
-    if isinstance(conjugate, OfEntropy):
-        top = float(price.max())
-        weights = np.exp((price - top) / conjugate.c)
-        total = float(weights.sum()) * volume
-        return conjugate.c * (1.0 - np.log(total)) - top, weights / total
-    if isinstance(conjugate, Capped) and conjugate.inner is None:
-        return _filled(price, conjugate.bound, volume)
-    if isinstance(conjugate, OfPower) and conjugate.m == 2.0:
-        shift = _level(price[finite], 2.0 * conjugate.c / volume)
-        return shift, conjugate.density(price + shift)
-    return _bracketed(conjugate, price, volume, tolerance)
-
-
-def _filled(price: Array, bound: float, volume: float) -> tuple[float, Array]:
-    """The places of highest price filled to the bound, the last of them in part."""
-    order = np.argsort(-price, axis=None, kind="stable")
-    full = int(1.0 / (bound * volume) + 1e-12)
-    room = int((price > -np.inf).sum())
-    if full > room or (full == room and full * bound * volume < 1.0 - 1e-12):
-        raise MissingStructure(_TOO_SMALL)
-    density = np.zeros(price.size)
-    density[order[:full]] = bound
-    last = order[min(full, price.size - 1)]
-    if full < room:
-        density[last] = max(0.0, (1.0 - full * bound * volume) / volume)
-    return -float(price.ravel()[last]), density.reshape(price.shape)
-
-
-def _level(price: Array, mass: float) -> float:
-    """C with Σ (p + C)_+ = mass: only the highest prices are above −C, so many that it fits."""
-    ordered = -np.sort(-price.ravel())
-    shifts = (mass - np.cumsum(ordered)) / np.arange(1, len(ordered) + 1)
-    following = np.append(ordered[1:], -np.inf)
-    return float(shifts[int(np.argmax(following + shifts <= 0.0))])
-
-
-def _bracketed(
-    conjugate: Conjugate, price: Array, volume: float, tolerance: float
-) -> tuple[float, Array]:
-    """By Newton steps on the mass, kept inside a bracket by bisection."""
-    top = float(price.max())
-    low, high, step = -top - 1.0, -top + 1.0, 1.0
-
-    def mass(shift: float) -> float:
-        return float(conjugate.density(price + shift).sum()) * volume
-
-    for _ in range(200):
-        if mass(low) <= 1.0:
-            break
-        low -= step
-        step *= 2.0
-    step = 1.0
-    for _ in range(200):
-        if mass(high) >= 1.0:
-            break
-        high += step
-        step *= 2.0
-    else:
-        raise MissingStructure(_TOO_SMALL)
-    shift, moved = 0.5 * (low + high), np.inf
-    for _ in range(200):
-        density = conjugate.density(price + shift)
-        excess = float(density.sum()) * volume - 1.0
-        rounding = 4e-16 * max(1.0, abs(shift))  # of the prices: no shift is told apart from it
-        if abs(excess) <= tolerance or high - low <= rounding:
-            break
-        low, high = (shift, high) if excess < 0 else (low, shift)
-        slope = float(conjugate.slope(price + shift, density).sum()) * volume
-        newton = shift - excess / slope if slope > 0 else np.inf
-        if abs(newton - shift) <= rounding:
-            break
-        # Newton steps that do not halve meet slopes that are steep in many small places
-        local = low < newton < high and abs(newton - shift) <= 0.5 * moved
-        following = newton if local else 0.5 * (low + high)
-        moved, shift = abs(following - shift), following
-    return shift, conjugate.density(price + shift)
+    entropy = sum(c for c, f in terms if isinstance(f, Entropy))
+    powers: dict[float, float] = {}
+    for c, f in terms:
+        if isinstance(f, PowerEnergy):
+            powers[f.m] = powers.get(f.m, 0.0) + c * f.coefficient
+    if len(powers) > 1:
+        if min(powers) < 1.0:
+            raise NotDefined("sums of several powers with m < 1 have no conjugate here")
+        return OfSum(terms)
+    for m, a in powers.items():
+        return OfEntropyAndPower(entropy, m, a) if entropy else OfPower(m, a)
+    return OfEntropy(entropy) if entropy else None

@@ -27,6 +27,7 @@ _FIRST = 1e-3  # tolerance of the first ascent where there will be others
 _MATCHED = 10.0  # times the tolerance: densities are coarser than dual values
 _TRUSTED = 1e-6  # relative density from which on its logarithm is believed
 _LIGHTEST = 1e-3  # relative density below which the metric takes no notice of it
+_LIGHTEST_FAST = 1e-8  # the same with fast diffusion
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def softened(star: Conjugate, floor: float) -> Conjugate:
     """A bound on the density alone buys nothing or all: where the crowd is thin, neither is
     right. A pressure δρ² below what the cells hide, δκ = Σh²/(8τ), lets it be in between."""
     if isinstance(star, Capped) and star.inner is None:
-        return Capped(star.bound, OfPower(2.0, floor / star.bound))
+        return Capped(star.bound, OfPower(2.0, floor / star.bound), edge=2.0 * floor)
     return star
 
 
@@ -197,11 +198,15 @@ class _Solver:
         return self.F.internal.value(at) + float(potential.ravel() @ at.weights)
 
     def _weight(self) -> Array:
-        """√ of what the metric is weighted with: where the energy is entropy, the dual's Hessian
-        is proportional to the old density, tails included; else to nothing as simple."""
-        relative = self.mu.density / self.mu.density.max()
-        entropic = isinstance(self.conjugate, OfEntropy)
-        weight = np.clip(relative, _LIGHTEST, 1.0) if entropic else np.ones(self.mu.shape)
+        """√ of what the metric is weighted with.
+
+        The dual's Hessian has a part of the transport, like ρ, and one of the energy, like
+        1/u''(ρ), which in tails is ρ^(2−m). The larger of the two is modelled by the old density:
+        all of it for entropy (m = 1) and fast diffusion, nothing of it for m ≥ 2.
+        """
+        relative, m = self.mu.density / self.mu.density.max(), self.conjugate.tail
+        least = _LIGHTEST if m >= 1.0 else _LIGHTEST_FAST
+        weight = np.clip(relative ** np.clip(2.0 - m, 0.0, 1.0), least, 1.0)
         return np.asarray(np.sqrt(weight * self.mu.cell_volume))
 
     def _metric(self, point: DualPoint) -> tuple[float, float]:

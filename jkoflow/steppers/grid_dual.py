@@ -17,7 +17,8 @@ from functools import cached_property
 
 import numpy as np
 
-from ..functionals.conjugate import Conjugate, normalised
+from ..functionals.conjugate import Conjugate
+from ..functionals.normalisation import normalised
 from ..measures.base import Array
 from ..measures.grid import Grid
 from ..transport.legendre import CTransform, spline_coefficients, spline_values

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import jkoflow as jf
-from jkoflow.functionals.conjugate import conjugate, normalised
+from jkoflow.functionals.conjugate import conjugate
+from jkoflow.functionals.normalisation import normalised
 from jkoflow.status import MissingStructure
 
 ENERGIES = {
