@@ -7,6 +7,7 @@ is the conjugate, whose derivative is σ. The dual of a JKO step is written in t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -39,7 +40,8 @@ class OfEntropy:
         self.c = c
 
     def density(self, price: Array) -> Array:
-        return np.asarray(np.exp(price / self.c - 1.0))
+        with np.errstate(over="ignore"):  # under a bound no price is too high
+            return np.asarray(np.exp(price / self.c - 1.0))
 
     def surplus(self, price: Array, density: Array) -> Array:
         return self.c * density
@@ -132,79 +134,58 @@ class OfEntropyAndPower:
         return np.where(density > 0, slope, 0.0)
 
 
-_LEAST = -690.0  # log of the least density that counts
-
-
 class OfSum:
-    """Σ c_k u_k: u' is increasing in ℓ = log ρ, and inverted by Newton steps and bisection."""
+    """Σ c_k u_k: u' is increasing in ℓ = log ρ, and inverted by Newton's method from a table."""
 
     def __init__(self, terms: Sequence[tuple[float, Internal]]) -> None:
         self.terms = list(terms)
         self.tail = min(f.m if isinstance(f, PowerEnergy) else 1.0 for _, f in self.terms)
 
-    def price(self, log_density: Array) -> Array:
-        """u'(ρ) at ℓ = log ρ."""
-        return np.asarray(sum(c * f.slope(log_density) for c, f in self.terms))
+    @cached_property
+    def _table(self) -> tuple[Array, Array]:
+        """Increasing prices, and the ℓ at which they are u', for all ρ that can be told from 0."""
+        with np.errstate(over="ignore"):
+            ell = np.linspace(-690.0, 60.0, 15001)
+            _, price, bend = self._at(ell)
+        kept = np.isfinite(price) & np.isfinite(bend) & (bend > 1e-290)
+        return price[kept], ell[kept]
 
-    def _per_mass(self, log_density: Array) -> Array:
-        return np.asarray(sum(c * f.energy_per_mass(log_density)[0] for c, f in self.terms))
-
-    def _bend(self, log_density: Array) -> Array:
-        """d(u')/dℓ = e' + e'' > 0."""
-        total = np.zeros_like(log_density)
+    def _at(self, ell: Array) -> tuple[Array, Array, Array]:
+        """e', u' and d(u')/dℓ = e' + e'' at ℓ."""
+        pressure, price, bend = np.zeros((3, *ell.shape))
         for c, f in self.terms:
-            _, de, dde = f.energy_per_mass(log_density)
-            total += c * (np.asarray(de) + dde)
-        return total
+            e, de, dde = f.energy_per_mass(ell)
+            pressure += c * de
+            price += c * (e + de)
+            bend += c * (np.asarray(de) + dde)
+        return pressure, price, bend
 
     def density(self, price: Array) -> Array:
-        least = self.price(np.array([_LEAST]))[0]
-        bought = price > least  # below, the density is less than 1e-300
+        prices, logs = self._table
+        bought = price > prices[0]
+        wanted = price[bought]
+        ell = np.interp(wanted, prices, logs)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for _ in range(30):
+                _, there, bend = self._at(ell)
+                move = (wanted - there) / bend
+                ell = ell + move
+                if np.abs(move).max(initial=0.0) < 1e-12:
+                    break
         density = np.zeros(price.shape)
-        density[bought] = np.exp(self._inverted(price[bought]))
+        density[bought] = np.exp(ell)
         return density
 
-    def _guessed(self, price: Array) -> Array:
-        """The least ℓ at which one term alone has the price: there u' is not below it, but where
-        entropy is negative, and from there Newton's method on a convex function comes down."""
-        alone = np.full(price.shape, 60.0)
-        for c, f in self.terms:
-            if isinstance(f, Entropy):
-                alone = np.minimum(alone, price / c - 1.0)
-        for c, f in self.terms:
-            if isinstance(f, PowerEnergy):
-                k = f.m - 1.0
-                with np.errstate(divide="ignore", invalid="ignore"):
-                    power = np.log(price * k / (c * f.coefficient * f.m)) / k
-                alone = np.where((power < alone) & (alone > -1.0), power, alone)
-        return alone
-
-    def _inverted(self, price: Array) -> Array:
-        """ℓ with u'(e^ℓ) = p, inside a bracket."""
-        low, high = np.full(price.shape, _LEAST), np.full(price.shape, 60.0)
-        ell = np.clip(self._guessed(price), _LEAST, 60.0)
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            for _ in range(80):
-                excess = self.price(ell) - price
-                low, high = np.where(excess < 0, ell, low), np.where(excess > 0, ell, high)
-                newton = ell - excess / self._bend(ell)
-                inside = (newton > low) & (newton < high)
-                new = np.where(inside, newton, 0.5 * (low + high))
-                done = np.abs(new - ell).max(initial=0.0) < 1e-14 * -_LEAST
-                ell = new
-                if done:
-                    break
-        return ell
-
     def surplus(self, price: Array, density: Array) -> Array:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            value = density * (price - self._per_mass(np.log(density)))
-        return np.where(density > 0, value, 0.0)
+        """u* = ρu' − u, the pressure."""
+        held = density > 0
+        pressure = self._at(np.log(np.where(held, density, 1.0)))[0]
+        return np.where(held, density * pressure, 0.0)
 
     def slope(self, price: Array, density: Array) -> Array:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            value = density / self._bend(np.log(density))
-        return np.where(density > 0, value, 0.0)
+        held = density > 0
+        bend = self._at(np.log(np.where(held, density, 1.0)))[2]
+        return np.where(held, density / bend, 0.0)
 
 
 def conjugate(F: Functional) -> Conjugate:

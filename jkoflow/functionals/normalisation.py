@@ -66,7 +66,9 @@ def _bracketed(
     """By Newton steps on the logarithm of the mass, which is linear in C for entropy, kept
     inside a bracket; from C = 0, where prices of an earlier look were normalised already."""
     top, size = float(price.max()), float(np.abs(price[np.isfinite(price)]).max(initial=0.0))
-    low, high, shift, moved, stride = -np.inf, np.inf, 0.0, np.inf, 1e-3 * (size or 1.0)
+    size = size or 1.0
+    # flat places far from the solution send Newton's method away: at first no further than this
+    low, high, shift, moved, stride = -np.inf, np.inf, 0.0, 20.0 * size, 1e-3 * size
     for _ in range(500):
         density = conjugate.density(price + shift)
         mass = float(density.sum()) * volume

@@ -198,15 +198,17 @@ class _Solver:
         return self.F.internal.value(at) + float(potential.ravel() @ at.weights)
 
     def _weight(self) -> Array:
-        """√ of what the metric is weighted with.
+        """√ of what the metric is weighted with, a power of the old density.
 
         The dual's Hessian has a part of the transport, like ρ, and one of the energy, like
-        1/u''(ρ), which in tails is ρ^(2−m). The larger of the two is modelled by the old density:
-        all of it for entropy (m = 1) and fast diffusion, nothing of it for m ≥ 2.
+        1/u''(ρ), which in tails is ρ^(2−m). The powers are what took the fewest looks at the
+        dual in a hundred steps from narrow, wide and heavy-tailed densities.
         """
         relative, m = self.mu.density / self.mu.density.max(), self.conjugate.tail
-        least = _LIGHTEST if m >= 1.0 else _LIGHTEST_FAST
-        weight = np.clip(relative ** np.clip(2.0 - m, 0.0, 1.0), least, 1.0)
+        if m < 1.0:
+            weight = np.clip(relative, _LIGHTEST_FAST, 1.0)
+        else:
+            weight = np.clip(relative ** np.clip(1.1 * (1.7 - m), 0.0, 0.75), _LIGHTEST, 1.0)
         return np.asarray(np.sqrt(weight * self.mu.cell_volume))
 
     def _metric(self, point: DualPoint) -> tuple[float, float]:

@@ -17,6 +17,9 @@ ENERGIES = {
     "m=1.3": jf.PowerEnergy(1.3),
     "m=.7": jf.PowerEnergy(0.7),
     "sum": 0.2 * jf.Entropy() + jf.PowerEnergy(2.5),
+    "entropy and m=.6": 0.4 * jf.Entropy() + jf.PowerEnergy(0.6, 0.5),
+    "two powers": jf.PowerEnergy(1.6, 0.4) + 0.3 * jf.PowerEnergy(3.0),
+    "three terms": 0.2 * jf.Entropy() + jf.PowerEnergy(1.6, 0.4) + 0.3 * jf.PowerEnergy(3.0),
     "capped entropy": 0.7 * jf.Entropy() + jf.Congestion(1.4),
     "capped m=2": jf.PowerEnergy(2.0) + jf.Congestion(1.4),
     "capped sum": 0.2 * jf.Entropy() + jf.PowerEnergy(2.5) + jf.Congestion(1.4),
@@ -95,3 +98,31 @@ def test_too_small_a_box_is_an_error() -> None:
 def test_what_has_no_conjugate(F) -> None:
     with pytest.raises(MissingStructure):
         conjugate(F)
+
+
+PRICES = {
+    "smooth": np.linspace(-3.0, 1.0, 50) ** 2,
+    "all the same": np.zeros(40),
+    "small": 1e-9 * np.linspace(0.0, 1.0, 40),
+    "large": 1e6 + np.linspace(0.0, 5.0, 40),
+    "low": -1e6 + np.linspace(0.0, 5.0, 40),
+    "one peak": np.append(np.full(39, -50.0), 50.0),
+}
+
+
+@pytest.mark.parametrize("prices", PRICES)
+@pytest.mark.parametrize("name", [n for n in ENERGIES if n != "congestion"])
+def test_any_prices_buy_the_mass_one(name, prices) -> None:
+    """At prices of size P a unit of rounding moves the mass by 2e-16·P·Σσ'."""
+    star, price, volume = conjugate(ENERGIES[name]), PRICES[prices], 0.05
+    shift, rho = normalised(star, price, volume)
+    steep = float(np.nan_to_num(star.slope(price + shift, rho)).sum()) * volume
+    rounding = 2e-15 * np.abs([price.max(), price.min(), shift]).max() * steep
+    assert rho.sum() * volume == pytest.approx(1.0, abs=1e-12 + rounding)
+
+
+def test_tails_below_the_least_number_do_no_harm() -> None:
+    """log ρ is the price's where the other term is too small to be seen, and ρ^k underflows."""
+    star = conjugate(0.5 * jf.Entropy() + jf.PowerEnergy(6.0))
+    price = np.array([-300.0, -100.0, -30.0])
+    assert np.log(star.density(price)) == pytest.approx(price / 0.5 - 1.0, rel=1e-14)
