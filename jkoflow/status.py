@@ -31,6 +31,7 @@ class Status(Enum):
     INFEASIBLE = "no admissible measure satisfies the step's constraints"
     SOLVER_FAILED = "the external solver gave no usable answer"
     DEGENERATE = "simplices of the mesh became nearly flat; re-mesh, or take a smaller tau"
+    UNRESOLVED = "mass gathered in single cells, which a grid cannot tell from points: finer cells"
     NON_FINITE = "a value that is not finite (NaN or infinity) appeared"
     LOST_MASS = "the total mass changed during a step"
 

@@ -26,6 +26,7 @@ _RESOLVED = 8.0  # times what the cells hide: where the map jumps, whole points 
 _FIRST = 1e-3  # tolerance of the first ascent where there will be others
 _MATCHED = 10.0  # times the tolerance: densities are coarser than dual values
 _TRUSTED = 1e-6  # relative density from which on its logarithm is believed
+_POINTLIKE = 0.1  # mass of a cell from which on a failed step is put down to the cells
 _LIGHTEST = 1e-3  # relative density below which the metric takes no notice of it
 _LIGHTEST_FAST = 1e-8  # the same with fast diffusion
 
@@ -228,7 +229,9 @@ class _Solver:
         dual = point.value - self.softening
         gap = primal - dual
         fine = converged or gap <= _RESOLVED * self.floor  # kinks of ψ^c may end the ascent early
-        status = Status.CONVERGED if fine else Status.MAX_ITERATIONS
+        gathered = float(rho.weights.max()) > _POINTLIKE
+        status = Status.UNRESOLVED if gathered else Status.MAX_ITERATIONS
+        status = Status.CONVERGED if fine else status
         if not np.isfinite(gap):
             status = Status.NON_FINITE
         witness = Witness("grid", plan.arrays())

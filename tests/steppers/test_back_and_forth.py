@@ -221,6 +221,14 @@ def test_interaction_by_linearising() -> None:
     assert np.ptp(balance) < out.stats["resolution"] < 0.02 * np.ptp(price[held])
 
 
+def test_blow_up_is_said_to_be_one() -> None:
+    """Keller and Segel's attraction at 2.5 times the critical mass: all of it into one cell."""
+    start = jf.Grid.from_function(lambda x: np.exp(-20 * (x**2).sum(axis=1)), -1, 1, (48, 48))
+    F = jf.Entropy() + jf.Interaction(lambda z: 10.0 * np.log(np.linalg.norm(z, axis=1)))
+    out = BackAndForth().step(F, start, 0.02, {}, None)
+    assert out.status is jf.Status.UNRESOLVED and out.measure.weights.max() > 0.5
+
+
 def test_steps_go_on_from_the_last_potential() -> None:
     F, tau = jf.PowerEnergy(2.0, 0.05), 0.005
     first = step(F, paraboloid(0.1, 64), tau)
