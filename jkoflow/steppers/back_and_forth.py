@@ -27,7 +27,6 @@ _FIRST = 1e-3  # tolerance of the first ascent where there will be others
 _MATCHED = 10.0  # times the tolerance: densities are coarser than dual values
 _TRUSTED = 1e-6  # relative density from which on its logarithm is believed
 _POINTLIKE = 0.1  # mass of a cell from which on a failed step is put down to the cells
-_LIGHTEST = 1e-3  # weight of the metric below which it does not fall, but in simple tails
 
 
 @dataclass(frozen=True)
@@ -205,12 +204,13 @@ class _Solver:
         dual in a hundred steps from narrow, wide and heavy-tailed densities.
         """
         relative, m = self.mu.density / self.mu.density.max(), self.conjugate.tail
-        power, least = np.clip(1.1 * (1.7 - m), 0.0, 0.75), _LIGHTEST
-        if relative.min() > 0.0:  # tails, and no vacuum
-            if isinstance(self.conjugate, OfEntropy):
-                power, least = 1.0, 1e-2 * _LIGHTEST
-            elif m < 1.0:
-                power, least = 1.0, 1e-5 * _LIGHTEST
+        power, least = np.clip(1.1 * (1.7 - m), 0.0, 0.75), 1e-3
+        if relative.min() == 0.0:  # vacuum: more mass comes there than the old density knows of
+            power, least = min(power, 0.5), 1e-2
+        elif isinstance(self.conjugate, OfEntropy):
+            power, least = 1.0, 1e-5
+        elif m < 1.0:
+            power, least = 1.0, 1e-8
         return np.asarray(np.sqrt(np.clip(relative**power, least, 1.0) * self.mu.cell_volume))
 
     def _metric(self, point: DualPoint) -> tuple[float, float]:
