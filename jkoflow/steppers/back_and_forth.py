@@ -208,7 +208,7 @@ class _Solver:
         if relative.min() == 0.0:  # vacuum: more mass comes there than the old density knows of
             power, least = min(power, 0.5), 1e-2
         elif isinstance(self.conjugate, OfEntropy):
-            power, least = 1.0, 1e-5
+            least = 1e-4
         elif m < 1.0:
             power, least = 1.0, 1e-8
         return np.asarray(np.sqrt(np.clip(relative**power, least, 1.0) * self.mu.cell_volume))
