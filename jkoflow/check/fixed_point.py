@@ -22,8 +22,9 @@ from ..measures.discrepancy import (
     variation_and_distance,
 )
 from ..measures.gaussian import Gaussian
+from ..measures.grid import Grid
 from ..measures.quadrature import Rule, Space, domain_of
-from ..measures.rules import rules_of
+from ..measures.rules import refined, rules_of, shaped, tabulated, with_whole_obstacles
 from ..status import InvalidProblem, MissingStructure, NotDefined
 from ..verdict import Finding, Report, Verdict, at_most, rejected, undecided
 from . import policy
@@ -34,6 +35,7 @@ TAILS = "densities are negligible outside of a box if they are around it, to thr
 REFINED = "the fine quadrature is at most 4 times as far off as it differs from the coarse one"
 QUADRATIC = "δS/δρ is the quadratic that it agrees with at random points"
 TALAGRAND = "S is λ-convex along geodesics, as it claims, so ρ̂ has Talagrand's inequality with βλ"
+INSIDE = "ρ, of which a grid tells the masses of cells, is shaped like ρ̂ inside of them"
 WALLS = "the space ends where the domain does"
 GENERAL = "S does not claim convexity along mixtures: there may be other solutions, of less energy"
 LINE = ("½∫|ρ − ρ̂| =", "W2(ρ, ρ̂), of quantile functions, =")
@@ -138,6 +140,8 @@ def check_fixed_point(
             question = _question(F, mu, box if closed else None)
             if isinstance(mu, Gaussian) and mu.dim > 3 and not closed:
                 here = _in_closed_form(question, mu, tolerance)
+            elif isinstance(mu, Grid) and closed and domain is None:
+                here = _by_cells(F, mu, question, tolerance)
             else:
                 log: Any = mu if isinstance(mu, Measure) else _answered(mu, "log_density")
                 here = _by_quadrature(question, *rules_of(log, box, closed, nodes), tolerance)
@@ -189,17 +193,45 @@ def _by_quadrature(
     box = space.support(log_f[0])
     hat = [space.integrated(f, box, level) for level, f in enumerate(log_f)]
     found = [_numbers(question, *laws) for laws in zip(rho, hat, strict=True)]
+    return _compared(rho[1], hat[1], found, question.talagrand, tolerance, (TAILS, REFINED))
+
+
+def _by_cells(F: Any, mu: Grid, asked: Question, tolerance: float) -> Compared:
+    """On a grid's own box: ρ is the density with its cells' masses that is shaped like ρ̂ inside
+    of them, on cells cut coarsely and finely."""
+    found, centres = [], asked.exponent(mu.points, mu.points, mu.weights)
+    for level in (0, 1):
+        fine = refined(mu, level)
+        question, x = _cut(_question(F, fine, None), mu, fine, centres), fine.points
+        rho = shaped(mu, fine, -question.exponent(x, x, fine.weights))
+        hat = tabulated(fine, -question.exponent(x, x, rho.masses))
+        found.append(_numbers(question, rho, hat))
+    return _compared(rho, hat, found, asked.talagrand, tolerance, (INSIDE, REFINED), together=True)
+
+
+def _cut(question: Question, mu: Grid, fine: Grid, centres: Array) -> Question:
+    """The exponent on the finer cells; obstacles are whole cells of μ."""
+    asked = question.exponent
+    return question._replace(exponent=lambda at, x, w: with_whole_obstacles(
+        mu, fine, asked(at, x, w), centres))  # fmt: skip
+
+
+def _compared(
+    rho: Rule, hat: Rule, found: Any, talagrand: float, tolerance: float, assumed: tuple[str, ...],
+    together: bool = False,
+) -> Compared:  # fmt: skip
+    """The fine numbers, and as their errors what they differ by from the coarse ones: KL's terms
+    each by itself, but where ρ and ρ̂ are read ``together``, at the same points."""
     terms, numbers = found[1]
     off, errors = (policy.QUADRATURE * np.abs(np.where(a == b, 0.0, a - b))
                    for a, b in zip(*found, strict=True))  # fmt: skip
-    errors[0] = off.sum() + rounding(terms)
-    line = box.shape[1] == 1
-    most = math.sqrt(question.talagrand * max(numbers[0] + errors[0], 0.0))
+    errors[0] = (errors[0] if together else off.sum()) + rounding(terms)
+    line = rho.points.shape[1] == 1
+    most = math.sqrt(talagrand * max(numbers[0] + errors[0], 0.0))
     if not line and most < numbers[2]:
         numbers[2], errors[2] = most, 0.0
-    reach, assumed = distance_by_divergence(hat[1], tolerance), (TAILS, REFINED)
-    how = LINE if line else BOX
-    return Compared(rho[1], hat[1], terms[0], numbers, errors, reach, assumed, how)
+    reach, how = distance_by_divergence(hat, tolerance), LINE if line else BOX
+    return Compared(rho, hat, terms[0], numbers, errors, reach, assumed, how)
 
 
 def _in_closed_form(question: Question, mu: Gaussian, tolerance: float) -> Compared:
@@ -224,8 +256,8 @@ def _in_closed_form(question: Question, mu: Gaussian, tolerance: float) -> Compa
 def _numbers(question: Question, rho: Rule, hat: Rule, apart: Any = None) -> tuple[Array, Array]:
     """What KL(ρ‖ρ̂) is the sum of; and KL, total variation, W2, F(ρ) − F(ρ̂)."""
     exponent = question.exponent(rho.points, rho.points, rho.masses)
-    entropies = [law.masses @ law.log_density for law in (rho, hat)]
-    terms = np.array([rho.masses @ exponent, entropies[0], hat.log_total])
+    entropies = [law.mean_of(law.log_density) for law in (rho, hat)]
+    terms = np.array([rho.mean_of(exponent), entropies[0], hat.log_total])
     apart = apart or variation_and_distance(rho, hat, exponent)
     lead: Any = math.nan
     if question.smooth is not None:
@@ -243,7 +275,8 @@ def _equation(question: Question, here: Compared, tolerance: float) -> list[Find
     """KL decides; the others are held to what KL(ρ‖ρ̂) ≤ tolerance implies."""
     unclear = not here.numbers[0] - here.errors[0] > tolerance
     doubt = Verdict.UNDECIDED if unclear else Verdict.REJECTED
-    reason = "the quadrature is too coarse: raise nodes" if unclear else "ρ is not exp(−βψ)/Z"
+    reason = "the quadrature is too coarse: raise nodes, or take finer cells"
+    reason = reason if unclear else "ρ is not exp(−βψ)/Z"
     reach = min(here.reach, math.sqrt(question.talagrand * tolerance))
     rows = zip(("equation", "total variation", "W2"), ("KL(ρ‖ρ̂) =", *here.how),
                (tolerance, math.sqrt(0.5 * tolerance), reach),
@@ -274,10 +307,11 @@ def _attack(S: Smooth, beta: float, here: Compared) -> Finding:
     """S(ν) ≥ S(ρ) + ∫ψ d(ν − ρ), all that the bound uses, at ρ̂ and at random laws on its nodes."""
     rho, hat, rng = here.rho, here.hat, np.random.default_rng(0)
     psi, mean = -(hat.log_density + hat.log_total) / beta, here.mean / beta
-    start, everywhere = S.value_at_points(rho.points, rho.masses), np.arange(len(psi))
-    some = [rng.choice(len(psi), min(len(psi), 64), replace=False) for _ in range(8)]
+    start, held = S.value_at_points(rho.points, rho.masses), np.flatnonzero(hat.masses)
+    psi[hat.masses == 0], everywhere = 0.0, np.arange(len(psi))  # obstacles
+    some = [rng.choice(held, min(len(held), 64), replace=False) for _ in range(8)]
     laws = [(chosen, rng.dirichlet(np.full(len(chosen), 0.3))) for chosen in some]
-    above, sizes = [], [(np.abs(hat.log_density).max() + abs(hat.log_total)) / beta]
+    above, sizes = [], [np.abs(psi).max() + abs(hat.log_total) / beta]
     for chosen, nu in [(everywhere, hat.masses), *laws]:
         value = S.value_at_points(hat.points[chosen], nu)
         above.append(start + nu @ psi[chosen] - mean - value)

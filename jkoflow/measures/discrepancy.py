@@ -72,7 +72,9 @@ def variation_and_distance(rho: Rule, hat: Rule, exponent: Array) -> tuple[float
     In several coordinates W2 is the bound (2∫|x − x̄|² d|ρ − ρ̂|)^½, x̄ the mean of ρ̂ (Villani,
     Optimal transport, theorem 6.15).
     """
-    there = np.exp(np.log(rho.masses) - exponent - hat.log_total - rho.log_density)
+    held, there = rho.masses > 0, np.zeros(len(rho.masses))
+    ratio = -exponent - hat.log_total - rho.log_density
+    there[held] = np.exp(np.log(rho.masses[held]) + ratio[held])
     off = np.abs(rho.masses - there)
     variation = 0.5 * float(off.sum() + max(0.0, 1.0 - there.sum()))
     if rho.points.shape[1] == 1:

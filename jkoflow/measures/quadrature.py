@@ -37,6 +37,10 @@ class Rule(NamedTuple):
     pieces: Array
     log_total: float
 
+    def mean_of(self, values: Array) -> float:
+        """Σ masses·values (m,), of whatever value where there is no mass."""
+        return float(self.masses @ np.where(self.masses > 0, values, 0.0))
+
     def distances(self, x: Array) -> Array:
         """|x − mean|², (k, d) → (k,)."""
         return np.asarray(((x - self.masses @ self.points) ** 2).sum(axis=1))

@@ -7,6 +7,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+from scipy.special import logsumexp
 
 from ..status import NotDefined
 from .base import Array, Measure
@@ -18,6 +19,8 @@ from .radial import Radial, log_ball_volume
 
 CELL_NODES, GRID_NODES = (3, 5), {1: (3, 5), 2: (2, 3), 3: (1, 2)}
 """Gauss–Legendre nodes in each cell and axis, coarse and fine."""
+PARTS = {1: (3, 5), 2: (2, 3), 3: (2, 3)}
+"""Equal parts of a cell an axis, coarse and fine, where its inside is filled in."""
 STANDARD = 9.6
 """Where the density of N(0, 1) is `NEGLIGIBLE`."""
 
@@ -127,3 +130,54 @@ def grid_rule(mu: Grid, level: int) -> Rule:
     pieces = np.concatenate([(x[:, None] + c).reshape(-1, mu.dim) for c in (cuts[:-1], cuts[1:])],
                             axis=1) if mu.dim == 1 else points  # fmt: skip
     return Rule(points, masses, np.repeat(log_density, len(corners[0])), pieces, 0.0)
+
+
+def refined(mu: Grid, level: int) -> Grid:
+    """The same density on cells cut into `PARTS`; level 0 is coarse, 1 fine."""
+    density = mu.density
+    for axis in range(mu.dim):
+        density = np.repeat(density, PARTS[mu.dim][level], axis=axis)
+    return Grid(density, mu.lower, mu.upper)
+
+
+def shaped(mu: Grid, fine: Grid, log_f: Array) -> Rule:
+    """The law with the masses of μ's cells that is proportional to f inside each of them.
+
+    Parameters
+    ----------
+    fine : Grid
+        μ, `refined`; f is read at its centres, log_f (M,) in their order.
+    """
+    parts = fine.shape[0] // mu.shape[0]
+    split = [size for n in mu.shape for size in (n, parts)]
+    inner = tuple(range(1, 2 * mu.dim, 2))
+    logs = log_f.reshape(split)
+    logs = np.where(logs.max(axis=inner, keepdims=True) == -np.inf, 0.0, logs)  # where f has none
+    with np.errstate(divide="ignore"):
+        mass = np.log(mu.mass).reshape(mu.shape)[(slice(None), None) * mu.dim]
+    log_mass = (mass + logs - logsumexp(logs, axis=inner, keepdims=True)).ravel()
+    return _on_cells(fine, log_mass, 0.0)
+
+
+def with_whole_obstacles(mu: Grid, fine: Grid, values: Array, centres: Array) -> Array:
+    """Values (M,) on the finer cells; but where they, or that of their cell's centre, are
+    infinite, the centre's: a cell of μ is an obstacle or is not."""
+    for axis in range(mu.dim):
+        centres = np.repeat(centres.reshape(mu.shape) if axis == 0 else centres,
+                            fine.shape[axis] // mu.shape[axis], axis=axis)  # fmt: skip
+    centres = centres.ravel()
+    return np.where(np.isfinite(values) & np.isfinite(centres), values, centres)
+
+
+def tabulated(fine: Grid, log_f: Array) -> Rule:
+    """f/∫f, with f uniform on the cells of a grid."""
+    logs = log_f + math.log(fine.cell_volume)
+    total = float(logsumexp(logs))
+    return _on_cells(fine, logs - total, total)
+
+
+def _on_cells(fine: Grid, log_mass: Array, log_total: float) -> Rule:
+    x, half = fine.points, 0.5 * fine.spacing
+    pieces = np.hstack([x - half, x + half]) if fine.dim == 1 else x
+    log_density = log_mass - math.log(fine.cell_volume)
+    return Rule(x, np.exp(log_mass), log_density, pieces, log_total)
