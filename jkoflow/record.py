@@ -42,7 +42,7 @@ class Witness:
     arrays: Mapping[str, Array] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StepRecord:
     """Everything that is known of step ``index`` (1 is the first) once it has been taken.
 
@@ -61,3 +61,14 @@ class StepRecord:
     status: Status
     state: State
     rng_state: Mapping[str, Any]
+
+    @classmethod
+    def of_start(cls, measure: Measure, energy: float) -> StepRecord:
+        """The start of a run, as a record of no step: number 0, time 0, no witness."""
+        return cls(0, 0.0, 0.0, measure, energy, 0.0, None, {}, Status.EXACT, {}, {})
+
+    def __repr__(self) -> str:
+        return (
+            f"StepRecord(step {self.index}, t={self.time:.6g}, F={self.energy:.6g}, "
+            f"W2²={self.distance_squared:.3g}, {self.measure!r}, {self.status.name})"
+        )

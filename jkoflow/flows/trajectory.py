@@ -33,8 +33,9 @@ class Trajectory:
 
     ``times``, ``energies`` and ``distances_squared`` cover every step taken (index 0 is the
     start); ``measures`` and ``records`` the saved ones, whose step numbers are ``saved``.
-    ``trajectory[k]`` is the record of step k. ``last`` is the last step's record, saved or not;
-    ``failed`` that of a step which was taken and found wanting, to look at.
+    ``trajectory[k]`` is the record of step k, and of the start for k = 0. ``last`` is the last
+    step's record, saved or not; ``failed`` that of a step which was taken and found wanting, to
+    look at.
 
     Examples
     --------
@@ -98,6 +99,8 @@ class Trajectory:
         if not is_whole(k, least=-sys.maxsize):
             raise InvalidProblem(f"a step has a number: trajectory[{k!r:.50}] is none")
         index = k if k >= 0 else len(self) + 1 + k
+        if index == 0:
+            return StepRecord.of_start(self.problem.initial, self.initial_energy)
         place = bisect_left(self.records, index, key=lambda record: record.index)
         if place < len(self.records) and self.records[place].index == index:
             return self.records[place]

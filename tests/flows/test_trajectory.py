@@ -18,7 +18,16 @@ def test_indices_are_step_numbers(run):
     assert run[-1].index == 8 and run[-3].index == 6
 
 
-@pytest.mark.parametrize("k", [0, 1, 4, 9, -2, -20])
+def test_step_0_is_the_start(run, problem):
+    assert run[0].measure is run[-9].measure is problem.initial
+    assert (run[0].index, run[0].time, run[0].energy) == (0, run.times[0], run.energies[0])
+
+
+def test_a_record_is_one_line_for_eyes(run):
+    assert repr(run[3]).startswith("StepRecord(step 3, t=0.75, F=") and len(repr(run[3])) < 200
+
+
+@pytest.mark.parametrize("k", [1, 4, 9, -2, -20])
 def test_unsaved_steps_say_which_are_saved(run, k):
     with pytest.raises(InvalidProblem, match=f"step {k} was not saved; saved are 3, 6, 8 of 8"):
         run[k]
