@@ -69,10 +69,10 @@ def gap(s: Steps, what: str, lam: Array, r: Array, assumed: tuple[str, ...]) -> 
         why = f"1/τ + λ = {kappa.min():.3g} is not positive: a smaller τ could be certified"
         return undecided(claim, why)
     bound = policy.GAP * np.maximum(0.0, s.old.energy - new.energy)
-    bound += s.old.margin + new.margin + new.blur**2 / kappa + 2.0 * s.unseen / (kappa * s.tau)
+    bound += s.old.margin + new.margin + new.blur * (new.blur / kappa)
     reason = lambda k: f"the gap is not certified: r = {r[k]:.3g}, κ = {kappa[k]:.3g}"  # noqa: E731
     doubt = Verdict.UNDECIDED
-    return worst(claim, r**2 / (2.0 * kappa), bound, assumed, reason, doubt, s.first)
+    return worst(claim, r * (r / (2.0 * kappa)), bound, assumed, reason, doubt, s.first)
 
 
 def nearby(s: Steps, k: int) -> float | None:
