@@ -14,7 +14,7 @@ from ..functionals.base import Functional
 from ..measures.base import Array, Measure, a_measure
 from ..measures.many import Laws, alike
 from ..measures.order import kept_sorted
-from ..record import Witness
+from ..record import Witness, a_witness
 from ..verdict import Decided, Finding, Report, Verdict, at_most, rejected, undecided, worst
 from . import policy
 from .evaluate import Noise, Rows, Stack, consistent, stack
@@ -63,8 +63,8 @@ def check_step(
 
     Raises
     ------
-    InvalidFunctional, InvalidMeasure
-        If F is no functional, or a measure none.
+    InvalidFunctional, InvalidMeasure, InvalidProblem
+        If F is no functional, a measure none, or the witness none.
 
     Examples
     --------
@@ -86,6 +86,7 @@ def check_step(
         else:
             yield from judged(steps_of(F, old, rows, here, np.array([tau]), [witness]))
 
+    a_witness(witness)
     return Report(f"one step of {a_functional(F)!r}", tuple(told(findings())))
 
 

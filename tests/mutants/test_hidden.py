@@ -99,3 +99,33 @@ def test_a_grid_says_how_much_its_cells_may_hide() -> None:
     told = [a for a in report["minimality"].assumptions if "less than the best" in a]
     assert told and report["minimality"].measured > 0.1 * 0.2  # of a gain of 0.2
     assert float(told[0].split("up to ")[1].split("%")[0]) >= 10.0
+
+
+SHAPES: dict[str, Any] = {
+    "numbers": (np.array(0), np.array(0), np.array(1.0)),
+    "an axis too many": (np.arange(2)[:, None], np.arange(2)[:, None], np.full((2, 1), 0.5)),
+    "nothing": (None, None, None),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_coupling_of_any_shape_is_a_finding(name: str) -> None:
+    rows, columns, values = SHAPES[name]
+    mu = jf.Particles([[1.0, 0.0], [0.0, 1.0]])
+    cells = jf.Grid(np.full((2, 2), 1.0), [0, 0], [1, 1])
+    told = {"rows": rows, "columns": columns, "values": values, "f": np.zeros(2), "g": np.zeros(2)}
+    for kind, law in (("coupling", mu), ("grid", cells)):
+        witness = Witness(kind, {**told, "potential": np.zeros((2, 2))})
+        report = check_step(jf.QuadraticPotential(1.0), law, law, 0.1, witness=witness)
+        assert report["transport"].verdict is Verdict.REJECTED, report.text()
+        assert "malformed" in report["transport"].reason
+
+
+@pytest.mark.parametrize("junk", [
+    "pairing", 3, Witness("pairing", [1, 2]), {"order": [0]},  # type: ignore[arg-type]
+    Witness("pairing", {"order": [[0], [0, 1]]}),  # type: ignore[dict-item]
+])  # fmt: skip
+def test_what_is_no_witness_is_refused(junk: Any) -> None:
+    mu = jf.Particles([[1.0, 0.0], [0.0, 1.0]])
+    with pytest.raises(jf.status.InvalidProblem, match="witness"):
+        check_step(jf.QuadraticPotential(1.0), mu, mu, 0.1, witness=junk)
