@@ -79,7 +79,7 @@ def nearby(s: Steps, k: int) -> float | None:
     """A modulus between ρ⁺ and every minimiser of the step, if F claims one.
 
     A minimiser Y has W2²(Y, ρ_k)/(2τ) ≤ F(ρ⁺) + W2²/(2τ) − F(Y), so a lower bound of F keeps it
-    in a ball about ρ⁺, on which a local modulus is enough.
+    in a ball about ρ⁺, on which a local modulus is enough. Without one it may be anywhere.
     """
     squared, tau = float(s.transport.squared[k]), float(s.tau[k])
     level = s.new.rows.energy[k] + s.old.margin[k] + s.new.rows.margin[k] + squared / (2.0 * tau)
@@ -96,7 +96,7 @@ def farthest(F: Functional, mu: Any, level: float, squared: float, tau: float) -
     """
     least = F.lower_bound_near(mu, 0.0)
     if least is None or not math.isfinite(least):
-        return None
+        return math.inf if least is None else None
 
     def room(w: float) -> float:
         bound = F.lower_bound_near(mu, w)

@@ -161,3 +161,14 @@ def test_independent_solvers_are_accepted() -> None:
             witness = completed(after, before, None)
         report = check_step(V, before, after, tau, witness=witness)
         assert report.verdict is Verdict.ACCEPTED, report.text()
+
+
+def test_a_modulus_that_holds_at_any_distance_needs_no_lower_bound() -> None:
+    """McCann: ∫ρ^m/(m−1) is convex for m ≥ 1 − 1/d, and for m < 1 unbounded from below."""
+    for m, mu in ((0.9, jf.Quantiles.normal(0.0, 1.0, 30)), (0.6, jf.Radial.normal(1.0, 2, 20))):
+        problem = jf.Problem(jf.PowerEnergy(m), mu, tau=0.02, steps=3)
+        report = check_run(problem, jf.flow(problem))
+        assert report.verdict is Verdict.ACCEPTED, report.text()
+    below = jf.Problem(jf.PowerEnergy(0.6), jf.Radial.normal(1.0, 3, 20), tau=0.02, steps=1)
+    report = check_run(below, jf.flow(below, throw=False))
+    assert report.verdict is not Verdict.ACCEPTED
