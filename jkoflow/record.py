@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from .measures.base import Array, Measure
-from .status import Status
+from .status import InvalidProblem, Status
 
 State = Mapping[str, Array]
 """What a stepper's next step needs, as named arrays, so that it can be stored."""
@@ -40,6 +42,17 @@ class Witness:
 
     kind: str
     arrays: Mapping[str, Array] = field(default_factory=dict)
+
+
+def a_witness(value: Any) -> Witness | None:
+    """``value`` itself, if it is None or a witness with arrays; the judge reads what they say."""
+    try:
+        if value is not None:
+            {name: np.asarray(array) for name, array in value.arrays.items()}
+    except (AttributeError, ValueError) as error:  # no witness, or lists of unequal lengths
+        raise InvalidProblem("a witness is None or a jkoflow.record.Witness(kind, {name: array}), "
+                             f"not {value!r:.60}: {error}") from error  # fmt: skip
+    return value  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, repr=False)

@@ -126,14 +126,17 @@ def check_fixed_point(
     """
     if not (is_finite(tolerance) and tolerance > 0):
         raise InvalidProblem(f"tolerance must be positive and finite, not {tolerance!r:.50}")
-    if not (nodes is None or is_whole(nodes, 8)):
-        raise InvalidProblem(f"nodes must be a whole number, at least 8, not {nodes!r:.50}")
     if not isinstance(mu, Measure) and (not callable(mu) or domain is None):
         raise InvalidProblem("give a measure, or a log density with a domain=(lower, upper)")
     if isinstance(F, type) or not (callable(F) or isinstance(F, Functional)):
         raise InvalidProblem(f"F must be a functional or a function G, not {type(F).__name__}: "
                              "wrap a Python function with @jkoflow.functional")  # fmt: skip
     box = domain_of(domain, mu)
+    space: Any = mu.points if isinstance(mu, Measure) else box
+    most = int(policy.MOST_NODES ** (1.0 / min(space.shape[1], 3)))
+    if not (nodes is None or (is_whole(nodes, 8) and nodes <= most)):
+        raise InvalidProblem(f"nodes must be a whole number, at least 8 and at most {most} for the "
+                             f"sake of memory, not {nodes!r:.50}")  # fmt: skip
     closed = box is not None and (isinstance(mu, Measure) if walls is None else bool(walls))
     try:
         with np.errstate(all="ignore"):

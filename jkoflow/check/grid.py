@@ -29,6 +29,7 @@ from . import policy
 from .transport import coupling_cost
 
 CELLS = "masses sit at the cells' centres: steps are told apart to some Σh²/(8τ), here {:.2g}"
+SHORT = "on these cells a step may gain up to {:.0%} less than the best one, and be accepted"
 MIXED = "the smooth part is convex along mixtures, as it claims (check_functional attacks it)"
 
 
@@ -141,7 +142,9 @@ def _against_the_dual(s: GridStep, found: Bounds, assumed: tuple[str, ...]) -> I
     gain = s.F.value(rho) + s.lost - dual  # no step gains more than this
     bound = policy.GAP * max(0.0, s.lost) + s.margin
     bound += min(policy.CELLS * s.resolution, policy.SHARE * max(0.0, gain))
-    yield at_most(claim, gap, bound, (*assumed, MIXED) if smooth.terms else assumed,
+    short = SHORT.format(gap / gain if gain > 0 else np.inf)
+    assumed = (*assumed, short, MIXED) if smooth.terms else (*assumed, short)
+    yield at_most(claim, gap, bound, assumed,
                   f"the step is not told apart from others: of {gain:.3g} that a step can gain, "
                   f"{s.resolution:.3g} is one cell's resolution", Verdict.UNDECIDED)  # fmt: skip
 

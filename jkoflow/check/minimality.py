@@ -69,17 +69,17 @@ def gap(s: Steps, what: str, lam: Array, r: Array, assumed: tuple[str, ...]) -> 
         why = f"1/τ + λ = {kappa.min():.3g} is not positive: a smaller τ could be certified"
         return undecided(claim, why)
     bound = policy.GAP * np.maximum(0.0, s.old.energy - new.energy)
-    bound += s.old.margin + new.margin + new.blur**2 / kappa + 2.0 * s.unseen / (kappa * s.tau)
+    bound += s.old.margin + new.margin + new.blur * (new.blur / kappa)
     reason = lambda k: f"the gap is not certified: r = {r[k]:.3g}, κ = {kappa[k]:.3g}"  # noqa: E731
     doubt = Verdict.UNDECIDED
-    return worst(claim, r**2 / (2.0 * kappa), bound, assumed, reason, doubt, s.first)
+    return worst(claim, r * (r / (2.0 * kappa)), bound, assumed, reason, doubt, s.first)
 
 
 def nearby(s: Steps, k: int) -> float | None:
     """A modulus between ρ⁺ and every minimiser of the step, if F claims one.
 
     A minimiser Y has W2²(Y, ρ_k)/(2τ) ≤ F(ρ⁺) + W2²/(2τ) − F(Y), so a lower bound of F keeps it
-    in a ball about ρ⁺, on which a local modulus is enough.
+    in a ball about ρ⁺, on which a local modulus is enough. Without one it may be anywhere.
     """
     squared, tau = float(s.transport.squared[k]), float(s.tau[k])
     level = s.new.rows.energy[k] + s.old.margin[k] + s.new.rows.margin[k] + squared / (2.0 * tau)
@@ -96,7 +96,7 @@ def farthest(F: Functional, mu: Any, level: float, squared: float, tau: float) -
     """
     least = F.lower_bound_near(mu, 0.0)
     if least is None or not math.isfinite(least):
-        return None
+        return math.inf if least is None else None
 
     def room(w: float) -> float:
         bound = F.lower_bound_near(mu, w)

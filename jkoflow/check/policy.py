@@ -49,6 +49,10 @@ BLIND, RESOLUTION = 1e-3, 1e-9
 could hide a displacement above RESOLUTION of the coordinates, the residual says nothing, and the
 verdict is UNDECIDED."""
 
+KINK = 1e-6
+"""How far down the residual, in units of τ, it is looked at again: far enough to leave a kink
+that a solver found to eight digits, and not so far that smooth gradients change."""
+
 ORDER, ORDER_REJECTED = 1.9, 1.5
 """A correct derivative leaves a remainder of order 2, a wrong one of order 1."""
 
@@ -59,6 +63,10 @@ is correct, whatever order rounding leaves visible. Central differences give 1e-
 FIXED_POINT = 1e-3
 """Default bound on KL(ρ‖ρ̂). A piecewise uniform law on n graded cells cannot be nearer to a
 smooth one than O(n^-2) in KL (2e-4 at n = 100), so much smaller would reject exact quantiles."""
+
+MOST_NODES = 2_000_000
+"""Of a coarse quadrature, all axes together; the fine one in three dimensions holds 3.4 times as
+many, in about a gigabyte."""
 
 QUADRATURE = 4.0
 """The error of a quadrature is taken as this times what it differs from one with two thirds of the

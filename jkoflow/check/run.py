@@ -82,7 +82,7 @@ def _opened(problem: Any, run: Any) -> Any:
 
 
 def _findings(problem: Problem, run: Any, walk: Walk) -> Iterator[Finding]:
-    yield identity(problem, run)
+    yield guarded("identity", partial(identity, problem, run))  # a user's spec may raise anything
     yield from told(walk.start(float(run.initial_energy)))
     try:
         for block in blocks(_steps(run)):

@@ -83,7 +83,7 @@ def _entries(after: Measure, before: Measure, witness: Witness | None) -> Any:
     if witness.kind == "pairing":
         return np.arange(n), _read(witness, "order", (n,), "iu"), after.weights
     if witness.kind == "coupling":
-        k = np.shape(witness.arrays.get("values", ()))[:1]
+        k = np.shape(witness.arrays.get("values", ()))[:1] or (0,)
         integers = (_read(witness, name, k, "iu") for name in ("rows", "columns"))
         return *integers, _read(witness, "values", k)
     if witness.kind == "monotone":
@@ -125,7 +125,7 @@ def _require_marginals(rows: Array, columns: Array, values: Array, a: Array, b: 
 
 def coupling_cost(after: Measure, before: Measure, witness: Witness) -> float:
     """Σ π_ij |X_i − x_j|², an upper bound of W2², for a coupling that a witness gives."""
-    k = np.shape(witness.arrays.get("values", ()))[:1]
+    k = np.shape(witness.arrays.get("values", ()))[:1] or (0,)
     rows, columns = (_read(witness, name, k, "iu") for name in ("rows", "columns"))
     values = _read(witness, "values", k)
     _require_marginals(rows, columns, values, after.weights, before.weights)

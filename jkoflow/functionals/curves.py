@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from ..measures.base import Array, Measure
 from ..measures.cells import Cells
 from ..measures.grid import Grid
 from ..measures.mesh import Mesh
+from ..status import InvalidFunctional, InvalidMeasure
 from .base import Functional, Smooth
 
 
@@ -24,11 +26,40 @@ class Curve(NamedTuple):
     value: Callable[[float], float]
     slope: float
     size: float
+    noise: Callable[[float], float] = lambda far: 0.0
+    """Rounding of the slope, from what shifts by ``far`` show of it where that was asked for."""
 
     @property
     def at_halves(self) -> tuple[float, float, float]:
         """Values at 0, ½, 1."""
         return self.value(0.0), self.value(0.5), self.value(1.0)
+
+    def kinked(self, scales: Sequence[float], start: float, margin: float, blur: float) -> bool:
+        """Whether values leave the tangent to one side both ways, at first order in t.
+
+        The slope, known to ±blur, is then one of a kink's, between those of both sides. A wrong
+        slope of what has one leaves to different sides. ``scales`` are values of t to try, rising.
+
+        Examples
+        --------
+        >>> Curve(abs, 0.5, 1.0).kinked([0.1], 0.0, 1e-9, 0.0)
+        True
+        >>> [Curve(f, 0.5, 1.0).kinked([0.1], 0.0, 1e-9, 0.0) for f in (lambda t: t, lambda t: t*t)]
+        [False, False]
+        """
+
+        def off(t: float) -> list[float]:
+            return [self.value(s) - start - s * self.slope for s in (t, -t)]
+
+        try:
+            for t in scales:
+                bend, noise = sum(off(t)), margin + 2.0 * t * blur
+                if abs(bend) > noise:
+                    one_way = min(math.copysign(1.0, bend) * side for side in off(t)) > -noise
+                    return one_way and abs(sum(off(4.0 * t))) < 8.0 * abs(bend)
+        except (InvalidFunctional, InvalidMeasure):  # no way back, as where edges are tied
+            pass
+        return False
 
 
 def displacement(F: Functional, mu: Measure, v: Array, gradient: Array) -> Curve:
@@ -67,8 +98,17 @@ def mixture(S: Smooth, x: Array, w: Array, y: Array, u: Array) -> Curve:
         return S.value_at_points(np.concatenate([x, y]), np.concatenate([(1.0 - t) * w, t * u]))
 
     delta = S.first_variation_at_points(x, w, np.concatenate([x, y]))
+    delta = delta - w @ delta[: len(x)]  # a constant is of no consequence, and must hide nothing
     signed, weights = np.concatenate([-w, u]), np.concatenate([w, u])
-    return Curve(value, float(signed @ delta), float(weights @ np.abs(delta)))
+
+    def noise(far: float) -> float:
+        """Second differences of δS as all points are shifted: far² of a smooth δS, and else
+        what differences of values leave of one."""
+        at = np.concatenate([x, y])
+        shifts = [S.first_variation_at_points(x + k * far, w, at + k * far) for k in range(6)]
+        return float(weights @ np.abs(np.diff(shifts, n=2, axis=0)).max(axis=0))
+
+    return Curve(value, float(signed @ delta), float(weights @ np.abs(delta)), noise)
 
 
 def remassed(U: Functional, mu: Cells | Grid | Mesh, mass: Array) -> Curve:
@@ -85,6 +125,7 @@ def remassed(U: Functional, mu: Cells | Grid | Mesh, mass: Array) -> Curve:
     """
     change = mass - mu.mass
     delta = np.where(mu.mass > 0, U.first_variation(mu, _inside(mu)), 0.0)
+    delta = np.where(mu.mass > 0, delta - mu.mass @ delta, 0.0)
 
     def value(t: float) -> float:
         return U.value(_with_mass(mu, mu.mass + t * change))

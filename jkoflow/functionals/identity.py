@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -55,26 +56,51 @@ def _describe(value: Any, seen: frozenset[int]) -> Any:
         return [_describe(v, seen) for v in value]
     if isinstance(value, dict):
         return {str(k): _describe(v, seen) for k, v in sorted(value.items(), key=str)}
+    if isinstance(value, (set, frozenset)):  # whose order changes from one process to the next
+        return {"set": sorted(json.dumps(_describe(v, seen), sort_keys=True) for v in value)}
+    if inspect.ismodule(value):
+        return {"module": value.__name__}
     if callable(value):
         return _describe_callable(value, seen)
+    state = _state(value)
+    if state is not None:
+        return {"object": type(value).__qualname__, "state": _describe(state, seen)}
+    return {"object": type(value).__qualname__, "repr": _ADDRESS.sub("", repr(value))}
+
+
+_ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")  # of the object in this process
+
+
+def _state(value: Any) -> dict[str, Any] | None:
+    """The attributes of an object, in its dictionary or in slots; None if there are none."""
+    kinds = type(value).__mro__
+    slots = [name for kind in kinds for name in _names(getattr(kind, "__slots__", ()))]
+    found = {name: getattr(value, name) for name in slots if hasattr(value, name)}
     if hasattr(value, "__dict__"):
-        return {"object": type(value).__qualname__, "state": _describe(vars(value), seen)}
-    return {"object": type(value).__qualname__, "repr": repr(value)}
+        return {**found, **vars(value)}
+    return found or None
 
 
-def _describe_callable(function: Callable[..., Any], seen: frozenset[int]) -> dict[str, Any]:
+def _names(slots: Any) -> list[str]:
+    given = [slots] if isinstance(slots, str) else list(slots)
+    return [name for name in given if name not in ("__dict__", "__weakref__")]
+
+
+def _describe_callable(function: Any, seen: frozenset[int]) -> dict[str, Any]:
+    function = getattr(function, "py_func", function)  # what Numba has compiled
     bound = getattr(function, "__self__", None)
     if bound is not None and not inspect.ismodule(bound):
         return {"method": function.__name__, "of": _describe(bound, seen)}
     if hasattr(function, "func") and hasattr(function, "args"):  # functools.partial
-        pieces = [function.func, list(function.args), dict(function.keywords)]  # type: ignore[attr-defined]
+        pieces = [function.func, list(function.args), dict(function.keywords)]
         return {"partial": [_describe(piece, seen) for piece in pieces]}
     code = getattr(function, "__code__", None)
     if code is None:
         name = getattr(function, "__qualname__", type(function).__qualname__)
         described: dict[str, Any] = {"function": name}
-        if type(function).__module__ != "builtins" and getattr(function, "__dict__", None):
-            described["state"] = _describe(vars(function), seen)
+        state = None if isinstance(function, type) else _state(function)
+        if type(function).__module__ != "builtins" and state:
+            described["state"] = _describe(state, seen)
         return described
     described = {"function": function.__name__, "source": _source_digest(function)}
     return {**described, **_captured(function, seen)}

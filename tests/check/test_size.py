@@ -39,14 +39,14 @@ def test_judging_steps_and_runs_stays_readable() -> None:
     names = ("__init__", "convex", "evaluate", "minimality", "policy", "run", "step", "transport",
              "verdict")  # fmt: skip
     sizes = {name: code_lines((FOLDER / f"{name}.py").read_text("utf-8")) for name in names}
-    assert sum(sizes.values()) <= 885, sizes
+    assert sum(sizes.values()) <= 904, sizes
     assert max(sizes.values()) <= 255, sizes
 
 
 def test_judging_functionals_and_fixed_points_stays_readable() -> None:
     sizes = {name: code_lines((FOLDER / f"{name}.py").read_text("utf-8"))
              for name in ("functional", "fixed_point")}  # fmt: skip
-    assert sum(sizes.values()) <= 461, sizes
+    assert sum(sizes.values()) <= 471, sizes
 
 
 def test_judging_runs_of_second_order_stays_readable() -> None:
