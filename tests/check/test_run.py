@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import tracemalloc
 from collections.abc import Iterator
@@ -14,6 +15,9 @@ import pytest
 
 import jkoflow as jf
 from jkoflow.check import Verdict, check_run
+from jkoflow.check import run as judge
+from jkoflow.check.evaluate import Rows
+from jkoflow.measures.many import Laws
 from jkoflow.record import Witness
 from jkoflow.status import Status
 
@@ -157,3 +161,140 @@ def test_a_run_is_found_by_path_and_by_store(tmp_path: Path) -> None:
     jf.flow(problem, store=tmp_path / "a")
     for run in (tmp_path / "a", str(tmp_path / "a"), jf.Directory(tmp_path / "a")):
         assert check_run(problem, run).verdict is Verdict.ACCEPTED
+
+
+@pytest.mark.parametrize(("asked", "status", "taken", "verdict"), [
+    (3, Status.COMPLETE, 3, Verdict.ACCEPTED), (3, Status.COMPLETE, 2, Verdict.REJECTED),
+    (3, Status.COMPLETE, 4, Verdict.REJECTED), (3, Status.INTERRUPTED, 2, Verdict.UNDECIDED),
+    (3, Status.INTERRUPTED, 3, Verdict.ACCEPTED), (3, Status.INTERRUPTED, 4, Verdict.REJECTED),
+    (3, Status.INTERRUPTED, 0, Verdict.UNDECIDED), (0, Status.COMPLETE, 0, Verdict.UNDECIDED),
+    (1, Status.COMPLETE, 1, Verdict.ACCEPTED), (1, Status.COMPLETE, 0, Verdict.REJECTED),
+])  # fmt: skip
+def test_all_steps_that_were_asked_for(
+    asked: int, status: Status, taken: int, verdict: Verdict
+) -> None:
+    problem = jf.Problem(jf.Entropy(), jf.Gaussian(0.0, 1.0), tau=0.1, steps=asked)
+    assert judge.completeness(problem, status, taken).verdict is verdict
+
+
+def test_rounding_is_measured_when_steps_have_grown_fourfold_or_by_1024(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mu = jf.Gaussian(0.0, 1.0)
+    walk = judge.Walk(jf.Problem(jf.Entropy(), mu, tau=0.1, steps=4000), np.zeros(1))
+    measured, laws = [], Laws([mu])
+    real = judge.evaluated
+
+    def watched(F: Any, at: Any, noise: Any = None) -> Any:
+        if noise is None:
+            measured.append(walk.count)
+        return real(F, at, noise)
+
+    monkeypatch.setattr(judge, "evaluated", watched)
+    for k in range(1, 3200):
+        walk.count = k
+        walk._evaluated(laws, fresh=k == 77)
+    assert measured == [1, 4, 16, 64, 77, 256, 1024, 2048, 3072]
+    assert walk.other is not None and walk.other.measure is mu
+
+
+def numbered(*measures: Any) -> list[judge.Step]:
+    return [judge.Step(k, None if mu is None else SimpleNamespace(measure=mu), 0.0, 0.0)
+            for k, mu in enumerate(measures, 1)]  # fmt: skip
+
+
+def cut(*measures: Any) -> list[list[int]]:
+    return [[s.number for s in block] for block in judge.blocks(numbered(*measures))]
+
+
+def test_steps_are_taken_together_as_long_as_they_are_alike() -> None:
+    a, b = jf.Quantiles([0.0, 1.0, 2.0]), jf.Quantiles([0.0, 1.0, 2.0], [0.1, 0.9])
+    moved = a.with_edges(2.0 * a.edges)
+    assert cut() == []
+    assert cut(a, moved, a) == [[1, 2, 3]]
+    assert cut(a, b, moved, moved) == [[1], [2], [3, 4]]
+    assert cut(a, None, None, a, a) == [[1], [2], [3], [4, 5]]
+    assert cut(None, a, a, None) == [[1], [2, 3], [4]]
+
+
+@pytest.mark.parametrize(("mu", "many"), [
+    # numbers of the positions: edges; n·d coordinates; d² entries of a covariance
+    (jf.Quantiles(np.linspace(0, 1, 2**13)), 8), (jf.Particles(np.ones((2**12, 4))), 4),
+    (jf.Gaussian(np.zeros(128), np.eye(128)), 4), (jf.Quantiles(np.linspace(0, 1, 2**17)), 0),
+])  # fmt: skip
+def test_blocks_hold_some_65536_numbers(mu: Any, many: int) -> None:
+    """One measure more than those that fit, since a block ends when it is too large."""
+    blocks = cut(*[mu] * (2 * many + 3))
+    assert blocks[0] == list(range(1, many + 2))
+    assert [k for block in blocks for k in block] == list(range(1, 2 * many + 4))
+
+
+def test_a_record_that_cannot_be_read_leaves_the_steps_before_it() -> None:
+    mu = jf.Quantiles([0.0, 1.0])
+
+    def broken() -> Iterator[judge.Step]:
+        yield from numbered(mu, mu)
+        raise judge.Altered("no more")
+
+    found = judge.blocks(broken())
+    assert len(next(found)) == 2
+    with pytest.raises(judge.Altered):
+        next(found)
+
+
+def test_the_sum_of_what_steps_paid_is_what_the_energy_lost() -> None:
+    """Σ W2²/(2τ) ≤ F_0 − F_K, up to the rounding of each step and of the last energy."""
+    mu = jf.Gaussian(0.0, 1.0)
+    problem = jf.Problem(jf.Entropy(), mu, tau=0.1, steps=3)
+
+    def at(energy: float, margin: float) -> judge.Reference:
+        rows = Rows(*(np.array([v]) for v in (energy, margin, 0.0, 0.0, 0.0)))
+        return judge.Reference(mu, rows)
+
+    for part, verdict in ((1 - 1e-9, Verdict.ACCEPTED), (1 + 1e-9, Verdict.REJECTED)):
+        walk = judge.Walk(problem, problem.times, count=3, first=at(2.0, 0.5), last=at(0.7, 0.02))
+        walk.dissipation.paid, walk.dissipation.room = 1.3 + part * 0.05, 0.03
+        (found,) = walk.totals()
+        assert (found.claim, found.verdict) == ("total dissipation", verdict)
+        walk.dissipation.count = 3
+        assert [f.claim for f in walk.totals()][1:] == ["energy dissipation"] * 2
+        walk.dissipation.count = 2  # λ-convexity was not looked at everywhere
+        assert len(list(walk.totals())) == 1
+    for missing in ({"first": None}, {"last": None}, {"count": 0}):
+        empty = {"count": 3, "first": at(1.0, 0.0), "last": at(0.0, 0.0), **missing}
+        assert not list(judge.Walk(problem, problem.times, **empty).totals())
+
+
+def test_an_energy_that_rises_by_its_last_digits_only() -> None:
+    """Said energies may rise by 10⁻¹¹ of themselves, and by the rounding of the energy before."""
+    problem = jf.Problem(jf.QuadraticPotential(1.0), jf.Particles([1.0]), tau=0.1, steps=2)
+    for part, verdict in ((0.97, Verdict.ACCEPTED), (1.03, Verdict.REJECTED)):
+        run = jf.flow(problem)
+        before = run.taken[0].energy
+        run.taken[1] = run.taken[1]._replace(energy=before * (1.0 + part * 1e-11))
+        assert check_run(problem, run)["monotone energy"].verdict is verdict
+    run.taken[0] = run.taken[0]._replace(energy=1.01 * run.initial_energy)
+    found = check_run(problem, run)["monotone energy"]
+    assert found.verdict is Verdict.REJECTED and found.where == "step 1"
+
+
+@pytest.mark.parametrize("field", ["index", "tau", "time", "energy"])
+def test_a_record_that_says_other_than_the_list_of_steps(field: str) -> None:
+    problem = jf.Problem(jf.QuadraticPotential(1.0), jf.Particles([1.0]), tau=0.1, steps=3)
+    run = jf.flow(problem)
+    said = {field: getattr(run.records[1], field) + (0.5 if field != "index" else 0)}
+    if field == "index":
+        run.records[1], run.records[2] = run.records[2], run.records[1]
+    else:
+        run.records[1] = dataclasses.replace(run.records[1], **said)
+    found = check_run(problem, run)["record"]
+    assert found.verdict is Verdict.REJECTED
+    assert field == "index" or found.where == "step 2"
+
+
+def test_what_is_no_problem_or_no_run_is_an_error() -> None:
+    problem = jf.Problem(jf.Entropy(), jf.Gaussian(0.0, 1.0), tau=0.1, steps=1)
+    run = jf.flow(problem)
+    for asked, given in ((run, run), (problem, 3), (problem, None), (None, "folder")):
+        with pytest.raises(jf.status.InvalidProblem):
+            check_run(asked, given)
