@@ -124,6 +124,13 @@ def flips(judge: Callable[[Steps], Any], field: str, bound: float, otherwise: Ve
         assert judge(made(**given)).verdict is verdict, (field, part, numbers)
 
 
+def test_findings_about_many_steps_name_them() -> None:
+    found = at_most("transport", 0.0, 1.0, where="W2")
+    for first, many, where in ((5, 3, "steps 5 to 7, W2"), (5, 1, "step 5, W2"), (0, 3, "W2")):
+        s = dataclasses.replace(made(old={}, new={}), tau=np.ones(many), first=first)
+        assert s.somewhere(found).where == where
+
+
 def test_the_residual_may_be_of_the_size_of_each_rounding_error() -> None:
     limit = lambda bound, **numbers: flips(stationarity, "r", bound, REJECTED, **numbers)  # noqa: E731
     limit(BETA, new={"blur": BETA}, size=1.0)

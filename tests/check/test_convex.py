@@ -174,17 +174,17 @@ ERRORS = ["old_margin", "new_margin", "old_blur", "new_blur", "old_extent", "new
 
 
 @pytest.mark.parametrize("name", ERRORS)
-@pytest.mark.parametrize("lam", [LAM, -0.4])
+@pytest.mark.parametrize(("lam", "tau"), [(LAM, TAU), (-0.4, TAU), (LAM, 0.02)])
 def test_what_rounding_can_do_to_them_is_allowed_for_and_not_much_more(
-    name: str, lam: float
+    name: str, lam: float, tau: float
 ) -> None:
     """Each number is moved by its own error, as if it spoke against the claim."""
-    F, s = dilated(0.05, lam)
+    F, s = dilated(0.05, lam, tau)
     nu = X0.with_edges(0.3 * X0.edges + 0.1)
     plain = stack(F, Laws([nu]), NOISE).rows._replace(
         margin=np.zeros(1), blur=np.zeros(1), extent=np.zeros(1))  # fmt: skip
     other, far = Reference(nu, plain), size(s.new.laws.mu.edges - nu.edges)
-    w2, tau = float(np.sqrt(s.transport.squared[0])), TAU
+    w2 = float(np.sqrt(s.transport.squared[0]))
     came = size(X0.edges - nu.edges)
     error = 1e7 if name.endswith("extent") else 1e-6
     noisy = known_to(s, **{name: error})
@@ -209,6 +209,23 @@ def test_what_rounding_can_do_to_them_is_allowed_for_and_not_much_more(
     }[name]  # fmt: skip
     for room, need in zip(grew, least, strict=True):
         assert need * (1 - 1e-6) <= room <= 6.0 * need * (1 + 1e-6), (name, grew, least)
+
+
+def test_what_is_exact_still_rounds_when_it_is_added_up() -> None:
+    """64ε of what the excesses are sums of, even where every number is known."""
+    F, exact = dilated(0.05)
+    s, unit = known_to(exact), 64 * 2.0**-52
+    old, slope = float(s.old.slope[0]), float(s.slope[0])
+    assert slope_decay(s, LAM).bound == pytest.approx(unit * (old + slope), rel=1e-12)
+    nu = stack(F, Laws([X0]), NOISE).rows._replace(
+        margin=np.zeros(1), blur=np.zeros(1), extent=np.zeros(1))  # fmt: skip
+    contraction = against(s, LAM, Reference(X0, nu))[1]
+    assert contraction.bound == pytest.approx(unit * float(nu.slope[0]), rel=1e-12)
+    halves = Dissipation()
+    halves.add(s, LAM)
+    paid = float(s.transport.squared[0]) / (2.0 * TAU)
+    both = TAU * (old**2 + float(s.new.rows.slope[0]) ** 2)
+    assert halves.margin == pytest.approx(unit * (paid + both), rel=1e-12)
 
 
 @pytest.mark.parametrize("name", ERRORS)
