@@ -173,7 +173,7 @@ def known_to(s: Steps, **errors: float) -> Steps:
 ERRORS = ["old_margin", "new_margin", "old_blur", "new_blur", "old_extent", "new_extent"]
 
 
-@pytest.mark.parametrize("name", ERRORS)
+@pytest.mark.parametrize("name", [*ERRORS, "nu_margin", "nu_blur", "nu_extent"])
 @pytest.mark.parametrize(("lam", "tau"), [(LAM, TAU), (-0.4, TAU), (LAM, 0.02)])
 def test_what_rounding_can_do_to_them_is_allowed_for_and_not_much_more(
     name: str, lam: float, tau: float
@@ -181,18 +181,19 @@ def test_what_rounding_can_do_to_them_is_allowed_for_and_not_much_more(
     """Each number is moved by its own error, as if it spoke against the claim."""
     F, s = dilated(0.05, lam, tau)
     nu = X0.with_edges(0.3 * X0.edges + 0.1)
-    plain = stack(F, Laws([nu]), NOISE).rows._replace(
-        margin=np.zeros(1), blur=np.zeros(1), extent=np.zeros(1))  # fmt: skip
-    other, far = Reference(nu, plain), size(s.new.laws.mu.edges - nu.edges)
+    far, there = size(s.new.laws.mu.edges - nu.edges), stack(F, Laws([nu]), NOISE).rows
     w2 = float(np.sqrt(s.transport.squared[0]))
     came = size(X0.edges - nu.edges)
     error = 1e7 if name.endswith("extent") else 1e-6
     noisy = known_to(s, **{name: error})
-    grew = []
-    for judge in (lambda t: [slope_decay(t, lam)], lambda t: against(t, lam, other)):
-        without, with_ = judge(known_to(s)), judge(noisy)
-        assert all(b.measured == a.measured for a, b in zip(without, with_, strict=True))
-        grew += [b.bound - a.bound for a, b in zip(without, with_, strict=True)]
+
+    def judged(t: Steps, **errors: float) -> list[Any]:
+        known = {k: np.array([errors.get(f"nu_{k}", 0.0)]) for k in ("margin", "blur", "extent")}
+        return [slope_decay(t, lam), *against(t, lam, Reference(nu, there._replace(**known)))]
+
+    without, with_ = judged(known_to(s)), judged(noisy, **{name: error})
+    assert [b.measured for b in with_] == [a.measured for a in without]
+    grew = [b.bound - a.bound for a, b in zip(without, with_, strict=True)]
     b = 64 * 2.0**-52 * error  # of every W2
     stiff = 1.0 / tau + abs(lam)
     # by how much the excesses change: [slope decay, variational inequality, contraction]
@@ -201,11 +202,13 @@ def test_what_rounding_can_do_to_them_is_allowed_for_and_not_much_more(
         "new_margin": [0.0, error, 0.0],
         "old_blur": [error, 0.0, 0.0],
         "new_blur": [error, error * far, error],
+        "nu_margin": [0.0, error, 0.0],
+        "nu_blur": [0.0, 0.0, error],
         # d/dW2 of each: (1 + λτ)/τ; a third of there/τ + here/τ + W2/τ + λ·there and of 2/τ + λ,
         # since the three distances do not err at once by b, which is 64 units of rounding
-        **{k: [b * abs(1.0 + lam * tau) / tau,
-               b * (far * (1.0 / tau + lam) + (came + w2) / tau) / 3, b * stiff / 3]
-           for k in ("old_extent", "new_extent")},
+        **{f"{k}_extent": [b * abs(1.0 + lam * tau) / tau * (k != "nu"),
+                           b * (far * (1.0 / tau + lam) + (came + w2) / tau) / 3, b * stiff / 3]
+           for k in ("old", "new", "nu")},
     }[name]  # fmt: skip
     for room, need in zip(grew, least, strict=True):
         assert need * (1 - 1e-6) <= room <= 6.0 * need * (1 + 1e-6), (name, grew, least)

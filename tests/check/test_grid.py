@@ -304,15 +304,17 @@ def test_the_gap_may_be_a_quarter_of_the_gain_eight_cells_and_a_millionth(honest
 
 
 def test_standing_still_costs_nothing() -> None:
-    """ψ = 0 and the identity: both bounds of W2² are 0, and rounding is on the step's side."""
-    mu = start(8)
+    """ψ = 0 and the identity: both bounds of W2² are 0, and rounding is on the step's side.
+
+    It is 64ε Σ(lower² + upper²), the squares that squared distances are differences of.
+    """
+    mu = jf.Grid(np.array([[1.0, 3.0], [0.0, 2.0]]) / 30.0, [-2.0, 1.0], [3.0, 5.0])
     held = np.flatnonzero(mu.weights)
     still = Witness("grid", {"rows": held, "columns": held, "values": mu.weights[held],
                              "potential": np.zeros(mu.shape)})  # fmt: skip
-    report = jf.check_step(F, mu, mu, TAU, witness=still)
-    assert report["transport"].verdict is Verdict.ACCEPTED
-    # 64ε Σ(lower² + upper²) units of rounding
-    assert 0.0 < report["transport"].bound < 1e-12
+    found = jf.check_step(F, mu, mu, TAU, witness=still)["transport"]
+    assert found.verdict is Verdict.ACCEPTED and found.measured == 0.0
+    assert found.bound == pytest.approx(64 * 2.0**-52 * (4.0 + 1.0 + 9.0 + 25.0), rel=1e-12)
 
 
 def test_a_density_may_lie_between_its_neighbours_prices() -> None:
