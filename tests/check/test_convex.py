@@ -264,6 +264,16 @@ def test_they_appear_only_where_they_are_proved() -> None:
     quartic = jf.Potential(
         lambda x: (x**4).sum(axis=1), gradient=lambda x: 4 * x**3, convexity=0.0
     )
+    # between points that are not sorted, W2 is not flat, and a mesh has a density
+    cloud = jf.Particles(np.random.default_rng(3).normal(size=(5, 2)))
+    points = jf.Problem(jf.QuadraticPotential(1.0), cloud, tau=0.1, steps=3)
+    there = set(check_run(points, jf.flow(points)).claims)
+    assert "slope decay" in there and not {"contraction", EXTRA[1]} & there
+    mesh = jf.Mesh.disc(1.0, 2)
+    assert modulus(jf.Entropy() + jf.QuadraticPotential(1.0), mesh) is None
+    assert modulus(jf.QuadraticPotential(1.0), mesh) == 1.0
+    for claim in (None, np.inf, np.nan):
+        assert modulus(jf.Potential(lambda x: x[:, 0], convexity=claim), cloud) is None
     gaussian = jf.Gaussian(0.3, 0.5)
     assert modulus(quartic, gaussian) is None and modulus(quartic, start) == 0.0
     assert modulus(jf.Entropy() + jf.QuadraticPotential(-1.0), gaussian) == -1.0

@@ -262,6 +262,8 @@ def test_smooth_parts_are_taken_by_their_tangent(functional) -> None:
     s = line_step(functional)
     found = findings(s)["minimality"]
     assert found.verdict is Verdict.ACCEPTED and abs(found.measured) < 1e-5
+    raised = findings(with_potential(s, s.witness.arrays["potential"] + 3.7))["minimality"]
+    assert raised.measured == pytest.approx(found.measured, abs=1e-12)  # a constant is free
     assert (MIXED in found.assumptions) == bool(functional.smooth.terms)
     assert CELLS.format(omega()) in found.assumptions
 

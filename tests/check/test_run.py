@@ -298,3 +298,70 @@ def test_what_is_no_problem_or_no_run_is_an_error() -> None:
     for asked, given in ((run, run), (problem, 3), (problem, None), (None, "folder")):
         with pytest.raises(jf.status.InvalidProblem):
             check_run(asked, given)
+
+
+def test_only_what_a_closer_look_may_change_is_looked_at_again() -> None:
+    """Accepted, or undecided because F claims nothing: there is no number to be made anew."""
+    F = judge.Finding
+    for found, settled in (
+        (F("energy", Verdict.ACCEPTED, 1.0, 2.0), True),
+        (F("minimality", Verdict.ACCEPTED, 1.0, 2.0), True),
+        (F("minimality", Verdict.UNDECIDED), True),
+        (F("minimality", Verdict.UNDECIDED, 3.0, 2.0), False),
+        (F("minimality", Verdict.REJECTED), False),
+        (F("transport", Verdict.UNDECIDED), False),
+        (F("energy", Verdict.REJECTED, 3.0, 2.0), False),
+    ):
+        assert judge._settled(found) is settled, found
+
+
+@pytest.mark.parametrize("unit", [1e-7, 1.0, 1e7])
+def test_a_run_is_judged_alike_in_all_units_of_length(unit: float) -> None:
+    """Σ 2x² + cos(x/unit)·unit², whose derivatives change within a unit."""
+    V = jf.Potential(
+        lambda x: (2.0 * x**2 + unit**2 * np.cos(x / unit)).sum(axis=1),
+        gradient=lambda x: 4.0 * x - unit * np.sin(x / unit), convexity=3.0,
+    )  # fmt: skip
+    start = jf.Quantiles(unit * np.linspace(-1.0, 2.0, 12))
+    problem = jf.Problem(V, start, tau=0.2, steps=4)
+    report = check_run(problem, jf.flow(problem))
+    assert report.verdict is Verdict.ACCEPTED, report.text()
+
+
+def test_a_run_that_ends_in_a_point_is_attacked_at_the_length_it_came_from() -> None:
+    """A last measure without extent shows no length by itself; the first one's is taken."""
+    V = jf.Potential(lambda x: (0.5 * x**2).sum(axis=1), gradient=lambda x: x, convexity=1.0)
+    start = jf.Particles(np.array([[1.0, 2.0], [0.5, -1.0]]))
+    problem = jf.Problem(V, start, tau=1.0, steps=2)
+    end = judge.Reference(jf.Particles(np.zeros((2, 2))), None)  # type: ignore[arg-type]
+    walk = judge.Walk(problem, problem.times, count=2, last=end)
+    walk.first = judge.Reference(start, end.rows)
+    found = [f for f in walk.attacks() if f.where.startswith("last measure")]
+    assert found and all(f.verdict is Verdict.ACCEPTED for f in found), found
+    lengths = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(judge, "attack", lambda F, here, rng: lengths.append(here.unit) or [])
+        list(walk.attacks())
+    assert lengths[0] == lengths[1] == judge.breadth(judge.evaluate(V, start)) > 0.5
+
+
+def test_an_initial_energy_that_is_not_that_of_the_start_is_found_there() -> None:
+    problem = jf.Problem(jf.QuadraticPotential(1.0), jf.Particles([1.0]), tau=0.1, steps=2)
+    run = jf.flow(problem)
+    for part, verdict in ((0.98, Verdict.ACCEPTED), (1.02, Verdict.REJECTED)):
+        run.initial_energy = 0.5 * (1.0 + part * 1e-11)
+        found = [f for f in check_run(problem, run).findings if f.where.startswith("step 0")
+                 or (f.claim == "stored energy" and f.verdict is Verdict.REJECTED)]  # fmt: skip
+        assert all(f.verdict is verdict for f in found)
+    assert [(f.claim, f.where) for f in found] == [("stored energy", "step 0")]
+
+
+@pytest.mark.parametrize("indices", [[0, 1, 2], [1, 1, 2], [1, 3, 2], [1, 2, 4], [2, 2, 3], [3, 4]])
+def test_records_are_those_of_different_steps_in_order(indices: list[int]) -> None:
+    problem = jf.Problem(jf.QuadraticPotential(1.0), jf.Particles([1.0]), tau=0.1, steps=3)
+    run = jf.flow(problem)
+    run.records = [dataclasses.replace(run.records[min(max(k, 1), 3) - 1], index=k)
+                   for k in indices]  # fmt: skip
+    assert check_run(problem, run)["record"].verdict is Verdict.REJECTED
+    with pytest.raises(judge.Impossible, match="out of order"):
+        list(judge._steps(run))
