@@ -125,6 +125,20 @@ def test_noise_of_a_quadratic_is_relative_to_its_parts() -> None:
     assert 0.5 <= noise.gradient / (8 * EPS) <= 1.5
 
 
+def test_answers_rougher_than_they_say_are_known_to_what_a_nudge_changes() -> None:
+    """Four times the energy's change and eight times the gradient's; 64ε is of no account here."""
+    steep, at = 1e9, jf.Particles([1.5])
+    F = jf.Potential(lambda x: steep * (x[:, 0] - 1.5), gradient=lambda x: 1.0 + steep * (x - 1.5))
+    moved = abs(float(nudged(at).points[0, 0]) - 1.5) * steep
+    here = evaluate(F, at)
+    assert moved > 1e-7 and (here.energy, here.size) == (0.0, 1.0)
+    assert here.margin == pytest.approx(4.0 * moved, rel=1e-6)
+    assert here.blur == pytest.approx(8.0 * moved, rel=1e-6)
+    noise = Noise.at(F, at)  # relative to |x||∇δF| = 1.5 and to 1
+    assert noise.energy == pytest.approx(4.0 * moved / 1.5, rel=1e-6)
+    assert noise.gradient == pytest.approx(8.0 * moved, rel=1e-6)
+
+
 def test_nothing_makes_no_noise() -> None:
     zero = jf.Particles(np.zeros((2, 1)))
     assert Noise.at(jf.QuadraticPotential(1.0), zero) == (0.0, 0.0)
