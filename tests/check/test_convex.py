@@ -154,7 +154,7 @@ def test_the_halves_of_the_dissipation_in_closed_form(delta: float) -> None:
         before += 0.5 * tau * (LAM * size(X0.edges) - w2 / tau) ** 2
         paid += w2**2 / (2.0 * tau)
     found = halves.findings(spent)
-    assert halves.count == 2 and halves.paid == pytest.approx(paid, rel=1e-14)
+    assert halves.count == 2 and halves.paid == pytest.approx(paid, rel=1e-14, abs=0)
     assert found[0].measured == pytest.approx(-after, abs=1e-14)
     assert found[1].measured == pytest.approx(-before, abs=1e-14)
     assert all(0.0 < f.bound < 1e-11 for f in found) and 0.0 < halves.room < 1e-12
@@ -219,16 +219,16 @@ def test_what_is_exact_still_rounds_when_it_is_added_up() -> None:
     F, exact = dilated(0.05)
     s, unit = known_to(exact), 64 * 2.0**-52
     old, slope = float(s.old.slope[0]), float(s.slope[0])
-    assert slope_decay(s, LAM).bound == pytest.approx(unit * (old + slope), rel=1e-12)
+    assert slope_decay(s, LAM).bound == pytest.approx(unit * (old + slope), rel=1e-12, abs=0)
     nu = stack(F, Laws([X0]), NOISE).rows._replace(
         margin=np.zeros(1), blur=np.zeros(1), extent=np.zeros(1))  # fmt: skip
     contraction = against(s, LAM, Reference(X0, nu))[1]
-    assert contraction.bound == pytest.approx(unit * float(nu.slope[0]), rel=1e-12)
+    assert contraction.bound == pytest.approx(unit * float(nu.slope[0]), rel=1e-12, abs=0)
     halves = Dissipation()
     halves.add(s, LAM)
     paid = float(s.transport.squared[0]) / (2.0 * TAU)
     both = TAU * (old**2 + float(s.new.rows.slope[0]) ** 2)
-    assert halves.margin == pytest.approx(unit * (paid + both), rel=1e-12)
+    assert halves.margin == pytest.approx(unit * (paid + both), rel=1e-12, abs=0)
 
 
 @pytest.mark.parametrize("name", ERRORS)

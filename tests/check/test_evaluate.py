@@ -55,8 +55,8 @@ def test_the_errors_of_a_quadratic_are_known(a: float) -> None:
     by aε|x|: 64ε(³⁄₂)a∫|x|² plus four times what F moves by, and 8aε‖x‖."""
     here = evaluate(jf.QuadraticPotential(a), CLOUD)
     second = float(W @ (X * X).sum(axis=1))
-    assert here.energy == pytest.approx(0.5 * a * second, rel=1e-15)
-    assert here.size == pytest.approx(a * np.sqrt(second), rel=1e-15)
+    assert here.energy == pytest.approx(0.5 * a * second, rel=1e-15, abs=0)
+    assert here.size == pytest.approx(a * np.sqrt(second), rel=1e-15, abs=0)
     np.testing.assert_allclose(here.gradient, a * X, rtol=1e-15)
     turns = np.where(np.arange(6) % 2 == 0, 1.0, -1.0).reshape(3, 2)
     moved = a * abs(float(W @ (turns * EPS * X * X).sum(axis=1)))
@@ -73,16 +73,16 @@ def test_parts_that_cancel_leave_their_rounding() -> None:
     assert both.energy == 0.0
     assert both.margin >= 2 * 64 * EPS * abs(alone.energy)
     twice = evaluate(2.5 * V, CLOUD)  # and units of energy are no matter
-    assert twice.margin == pytest.approx(2.5 * alone.margin, rel=0.1)
+    assert twice.margin == pytest.approx(2.5 * alone.margin, rel=0.1, abs=0)
 
 
 def test_internal_parts_count_beside_smooth_ones() -> None:
     mu = jf.Quantiles.normal(0.0, 1.0, 20)
     V, H = jf.QuadraticPotential(1.0), jf.Entropy()
     parts = [evaluate(F, mu) for F in (V, H, V + H)]
-    assert parts[2].size == pytest.approx(parts[0].size + parts[1].size, rel=1e-14)
+    assert parts[2].size == pytest.approx(parts[0].size + parts[1].size, rel=1e-14, abs=0)
     np.testing.assert_allclose(parts[2].gradient, parts[0].gradient + parts[1].gradient)
-    assert parts[2].energy == pytest.approx(parts[0].energy + parts[1].energy, rel=1e-14)
+    assert parts[2].energy == pytest.approx(parts[0].energy + parts[1].energy, rel=1e-14, abs=0)
     assert [len(gradients(F, mu)) for F in (V, H, V + H)] == [1, 1, 2]
 
 
@@ -97,11 +97,11 @@ def test_many_measures_are_looked_at_as_one_is(F: Any) -> None:
     many = stack(F, laws)
     for k, nu in enumerate(laws.measures):
         one = evaluate(F, nu)
-        assert many.rows.energy[k] == pytest.approx(one.energy, rel=1e-13)
+        assert many.rows.energy[k] == pytest.approx(one.energy, rel=1e-13, abs=0)
         np.testing.assert_allclose(many.gradient[k], one.gradient, rtol=1e-12, atol=1e-13)
-        assert many.size[k] == pytest.approx(one.size, rel=1e-13)
-        assert many.rows.slope[k] == pytest.approx(norm(one.gradient, nu.weights), rel=1e-12)
-        assert many.rows.extent[k] == pytest.approx(norm(nu.points, nu.weights), rel=1e-14)
+        assert many.size[k] == pytest.approx(one.size, rel=1e-13, abs=0)
+        assert many.rows.slope[k] == pytest.approx(norm(one.gradient, nu.weights), rel=1e-12, abs=0)
+        assert many.rows.extent[k] == pytest.approx(norm(nu.points, nu.weights), rel=1e-14, abs=0)
     # measured at the last of them; the energy's parts are summed in another order, and
     # Σw|x·∇S| ≤ ‖x‖‖∇S‖: equal here up to a factor
     last = evaluate(F, laws.measures[-1])
@@ -132,11 +132,11 @@ def test_answers_rougher_than_they_say_are_known_to_what_a_nudge_changes() -> No
     moved = abs(float(nudged(at).points[0, 0]) - 1.5) * steep
     here = evaluate(F, at)
     assert moved > 1e-7 and (here.energy, here.size) == (0.0, 1.0)
-    assert here.margin == pytest.approx(4.0 * moved, rel=1e-6)
-    assert here.blur == pytest.approx(8.0 * moved, rel=1e-6)
+    assert here.margin == pytest.approx(4.0 * moved, rel=1e-6, abs=0)
+    assert here.blur == pytest.approx(8.0 * moved, rel=1e-6, abs=0)
     noise = Noise.at(F, at)  # relative to |x||∇δF| = 1.5 and to 1
-    assert noise.energy == pytest.approx(4.0 * moved / 1.5, rel=1e-6)
-    assert noise.gradient == pytest.approx(8.0 * moved, rel=1e-6)
+    assert noise.energy == pytest.approx(4.0 * moved / 1.5, rel=1e-6, abs=0)
+    assert noise.gradient == pytest.approx(8.0 * moved, rel=1e-6, abs=0)
 
 
 def test_nothing_makes_no_noise() -> None:
@@ -213,8 +213,9 @@ def test_densities_on_a_grid_round_like_the_sum_of_their_terms() -> None:
     F = jf.PowerEnergy(2.0) + -2.0 * jf.QuadraticPotential(1.0)
     found = values_only(F, Laws([grid, grid]))
     parts = [jf.PowerEnergy(2.0).value(grid), 2.0 * jf.QuadraticPotential(1.0).value(grid)]
-    assert found.rows.energy == pytest.approx([parts[0] - parts[1]] * 2, rel=1e-15)
-    assert found.rows.margin == pytest.approx([64 * EPS * (parts[0] + parts[1])] * 2, rel=1e-12)
+    assert found.rows.energy == pytest.approx([parts[0] - parts[1]] * 2, rel=1e-15, abs=0)
+    margin = 64 * EPS * (parts[0] + parts[1])
+    assert found.rows.margin == pytest.approx([margin] * 2, rel=1e-12, abs=0)
     for name in ("slope", "blur", "extent"):
         assert getattr(found.rows, name).tolist() == [0.0, 0.0]
     assert found.size.tolist() == [0.0, 0.0] and found.noise == (0.0, 0.0)

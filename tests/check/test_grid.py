@@ -276,7 +276,7 @@ def test_the_energy_may_rise_by_eight_cells_and_rounding(honest) -> None:
         s = honest._replace(lost=paid - part * (8.0 * omega() + mu), margin=mu)
         found = findings(s)["energy"]
         assert found.verdict is verdict
-        assert found.measured == pytest.approx(part * (8.0 * omega() + mu), rel=1e-9)
+        assert found.measured == pytest.approx(part * (8.0 * omega() + mu), rel=1e-9, abs=0)
     # a potential that proves little leaves it undecided: the limit is μ for its bound of W2²
     blunt = with_potential(honest, np.zeros(CELLS_))
     assert bounds(blunt).lower == 0.0 and least > 0.0
@@ -300,7 +300,7 @@ def test_the_gap_may_be_a_quarter_of_the_gain_eight_cells_and_a_millionth(honest
         found = findings(honest._replace(lost=lost, margin=mu))["minimality"]
         gain = gap - paid + lost
         hidden = min(8.0 * omega(), 0.25 * max(0.0, gain))
-        assert found.bound == pytest.approx(1e-6 * max(0.0, lost) + hidden + mu, rel=1e-9)
+        assert found.bound == pytest.approx(1e-6 * max(0.0, lost) + hidden + mu, rel=1e-9, abs=0)
         assert found.measured == pytest.approx(gap, abs=1e-12)
         assert found.verdict is (Verdict.ACCEPTED if gap <= found.bound else Verdict.UNDECIDED)
 
@@ -316,7 +316,7 @@ def test_standing_still_costs_nothing() -> None:
                              "potential": np.zeros(mu.shape)})  # fmt: skip
     found = jf.check_step(F, mu, mu, TAU, witness=still)["transport"]
     assert found.verdict is Verdict.ACCEPTED and found.measured == 0.0
-    assert found.bound == pytest.approx(64 * 2.0**-52 * (4.0 + 1.0 + 9.0 + 25.0), rel=1e-12)
+    assert found.bound == pytest.approx(64 * 2.0**-52 * (4.0 + 1.0 + 9.0 + 25.0), rel=1e-12, abs=0)
 
 
 def test_a_density_may_lie_between_its_neighbours_prices() -> None:
