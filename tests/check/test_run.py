@@ -365,3 +365,27 @@ def test_records_are_those_of_different_steps_in_order(indices: list[int]) -> No
     assert check_run(problem, run)["record"].verdict is Verdict.REJECTED
     with pytest.raises(judge.Impossible, match="out of order"):
         list(judge._steps(run))
+
+
+@pytest.mark.parametrize("tau", [1e-8, 1e8])
+def test_times_are_compared_in_their_own_unit(tau: float) -> None:
+    problem = jf.Problem(jf.QuadraticPotential(1.0 / tau), jf.Particles([1.0]), tau=tau, steps=3)
+    for part, verdict in ((0.97, Verdict.ACCEPTED), (1.03, Verdict.REJECTED)):
+        run = jf.flow(problem)
+        time = run.taken[1].time * (1.0 + part * 1e-11)
+        run.taken[1] = run.taken[1]._replace(time=time)
+        run.records[1] = dataclasses.replace(run.records[1], time=time)
+        assert check_run(problem, run)["time"].verdict is verdict
+
+
+def test_f_is_attacked_at_the_last_measure_though_it_has_no_value_at_the_first() -> None:
+    V = jf.Potential(lambda x: np.where(x[:, 0] > 1.0, np.nan, x[:, 0] ** 2))
+    problem = jf.Problem(V, jf.Particles([2.0]), tau=0.1, steps=1)
+    rows = Rows(*[np.zeros(1)] * 5)
+    walk = judge.Walk(problem, problem.times, count=1,
+                      first=judge.Reference(jf.Particles([2.0]), rows),
+                      last=judge.Reference(jf.Particles([0.5]), rows))  # fmt: skip
+    found = list(walk.attacks())
+    assert (found[0].where, found[0].claim) == ("initial measure", "evaluation")
+    assert found[0].verdict is Verdict.REJECTED
+    assert len(found) > 1 and all(f.where.startswith("last measure") for f in found[1:])

@@ -206,6 +206,16 @@ def test_numbers_may_be_said_to_a_hundred_billionth(field: str, claim: str, sign
         assert verdict is ACCEPTED or found.where == "step 2"
 
 
+@pytest.mark.parametrize("tau", [1e-8, 1e8])
+def test_times_are_compared_in_their_own_unit(tau: float) -> None:
+    problem = jf.Problem(jf.QuadraticPotential(1.0 / tau), jf.Gaussian(2.0, 1.0), tau, 3)
+    for part, verdict in ((0.97, ACCEPTED), (1.03, REJECTED)):
+        run = jf.flow(problem, SecondOrder())
+        said = run.records[1].time * (1.0 + part * 1e-11)
+        report = jf.check_second_order(problem, spoilt(run, 2, time=said))
+        assert report["time"].verdict is verdict
+
+
 @pytest.mark.parametrize("k", [1, 2, 3])
 def test_a_lost_record_leaves_two_steps_undecided(k: int) -> None:
     problem, run = point_run([0.1, 0.2, 0.05])
