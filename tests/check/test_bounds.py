@@ -210,10 +210,12 @@ def test_an_energy_may_rise_by_its_rounding() -> None:
 def test_how_far_a_better_measure_can_be(least: Any, root: Any, start: float) -> None:
     """The largest w with L(w) + w²/(2τ) ≤ level, where it has a closed form: never less."""
     tau, level = 0.2, 0.9
-    found = farthest(SimpleNamespace(lower_bound_near=lambda mu, w: least(w)), None, level,  # type: ignore[arg-type]
-                     start**2, tau)  # fmt: skip
+    asked: list[float] = []
+    F_: Any = SimpleNamespace(lower_bound_near=lambda mu, w: asked.append(w) or least(w))
+    found = farthest(F_, None, level, start**2, tau)
     true = root(level, tau)
     assert found is not None and true * (1 - 1e-12) <= found < 1.002 * true
+    assert start == 0.0 or len(asked) < 30  # a bound may be dear, and a thousandth is enough
 
 
 def test_where_no_bound_holds_any_measure_may_be_better() -> None:
@@ -243,6 +245,13 @@ def test_a_local_modulus_is_asked_for_on_the_ball_that_holds_every_minimiser() -
     true = w2 + np.sqrt(2.0 * TAU * (level + 0.3))
     assert len(asked) == 1 and true <= asked[0] < 1.002 * true
     assert report.assumptions[-2:] == (CLAIMED, BOUNDED)
+
+
+def test_without_any_convexity_left_there_is_no_number() -> None:
+    """κ = 1/τ + λ = 0: every point is as stationary as every other, and a gap is not bounded."""
+    flat = check_step(jf.QuadraticPotential(-1.0), jf.Particles([1.0]), jf.Particles([2.0]), 1.0)
+    assert flat["minimality"].verdict is UNDECIDED and np.isnan(flat["minimality"].measured)
+    assert flat["stationarity"].measured == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("name", ["old", "new"])

@@ -389,3 +389,26 @@ def test_f_is_attacked_at_the_last_measure_though_it_has_no_value_at_the_first()
     assert (found[0].where, found[0].claim) == ("initial measure", "evaluation")
     assert found[0].verdict is Verdict.REJECTED
     assert len(found) > 1 and all(f.where.startswith("last measure") for f in found[1:])
+
+
+@pytest.mark.parametrize("steps", [2, 3, 50])
+def test_steps_that_are_judged_together_are_nudged_once(
+    steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A nudge costs two evaluations: one at the start, and one for all steps of a block."""
+    problem = jf.Problem(jf.QuadraticPotential(1.0), jf.Particles([1.0, 2.0]), 0.1, steps=steps)
+    run, nudges, real = jf.flow(problem), [], judge.evaluated
+
+    def watched(F: Any, laws: Any, noise: Any = None) -> Any:
+        nudges.append(noise is None)
+        return real(F, laws, noise)
+
+    monkeypatch.setattr(judge, "evaluated", watched)
+    assert check_run(problem, run).verdict is Verdict.ACCEPTED
+    assert nudges == [True, True]
+
+
+def test_of_findings_that_are_alike_the_first_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judge, "_BLOCK", 0)
+    problem = jf.Problem(jf.QuadraticPotential(1.0), jf.Particles([1.0, 2.0]), 0.1, steps=4)
+    assert check_run(problem, jf.flow(problem))["transport"].where == "step 1"

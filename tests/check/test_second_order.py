@@ -187,6 +187,7 @@ def test_nothing_is_measured_on_an_exact_run(start: str) -> None:
     assert report["stationarity"].measured < 1e-12
     for claim in ("second order", "stored distance", "stored energy", "time", "transport"):
         assert report[claim].measured < 1e-14
+    assert report["second order"].where == "step 1"  # of findings that are alike, the first
     # the budget: what BDF2 dissipates of F + αD/(2τ') in a step is not zero
     assert report["modified energy"].measured < -1e-6
     assert report["energy law"].measured < -1e-6
