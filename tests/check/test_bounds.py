@@ -125,6 +125,7 @@ def flips(judge: Callable[[Steps], Any], field: str, bound: float, otherwise: Ve
 
 
 def test_findings_about_many_steps_name_them() -> None:
+    assert {f.where for f in step_to(EXACT).findings} == {""}  # one step has no number
     found = at_most("transport", 0.0, 1.0, where="W2")
     for first, many, where in ((5, 3, "steps 5 to 7, W2"), (5, 1, "step 5, W2"), (0, 3, "W2")):
         s = dataclasses.replace(made(old={}, new={}), tau=np.ones(many), first=first)

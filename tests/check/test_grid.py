@@ -9,6 +9,7 @@ import pytest
 
 import jkoflow as jf
 from jkoflow import Verdict
+from jkoflow.check.evaluate import Rows, values_only
 from jkoflow.check.grid import (
     CELLS,
     MIXED,
@@ -19,7 +20,9 @@ from jkoflow.check.grid import (
     same_cells,
     stationarity,
 )
+from jkoflow.check.step import grid_step
 from jkoflow.check.transport import certify
+from jkoflow.measures.many import Laws
 from jkoflow.record import Witness
 from jkoflow.steppers import BackAndForth
 
@@ -339,6 +342,14 @@ def test_a_density_may_lie_between_its_neighbours_prices() -> None:
         assert stationarity(s, 0.0 * flat, flat).verdict is verdict
         flat = np.full((5, 6), (1.0 + part * 2e-3) / 30.0)
         assert stationarity(s, flat, 2.0 * flat).verdict is verdict
+
+
+def test_a_step_loses_energy_up_to_the_rounding_of_both_ends(honest) -> None:
+    rows = lambda e, m: Rows(*(np.array([v]) for v in (e, m, 0.0, 0.0, 0.0)))  # noqa: E731
+    new = values_only(honest.F, Laws([honest.after]))._replace(rows=rows(0.7, 0.25))
+    found = grid_step(honest.F, honest.before, new, rows(2.0, 0.5), TAU_LINE, honest.witness)
+    assert (found.lost, found.margin) == (pytest.approx(1.3), 0.75)
+    assert found.after is honest.after and found.before is honest.before
 
 
 def test_the_same_cells_are_the_same_box_and_the_same_numbers() -> None:

@@ -412,3 +412,54 @@ def test_of_findings_that_are_alike_the_first_is_told(monkeypatch: pytest.Monkey
     monkeypatch.setattr(judge, "_BLOCK", 0)
     problem = jf.Problem(jf.QuadraticPotential(1.0), jf.Particles([1.0, 2.0]), 0.1, steps=4)
     assert check_run(problem, jf.flow(problem))["transport"].where == "step 1"
+
+
+@pytest.mark.parametrize("block", [0, 2**16])
+@pytest.mark.parametrize("k", [1, 2, 3, 4, 5])
+def test_a_rise_of_the_energy_is_found_between_any_two_steps(
+    k: int, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also between the last step of a block and the first of the next."""
+    monkeypatch.setattr(judge, "_BLOCK", block)
+    problem = jf.Problem(jf.QuadraticPotential(1.0), jf.Particles([1.0, 2.0]), 0.1, steps=5)
+    run = jf.flow(problem)
+    before = run.initial_energy if k == 1 else run.taken[k - 2].energy
+    run.taken[k - 1] = run.taken[k - 1]._replace(energy=before * (1.0 + 1e-9))
+    found = check_run(problem, run)["monotone energy"]
+    assert found.verdict is Verdict.REJECTED and found.where == f"step {k}"
+    assert found.measured == pytest.approx(1e-9 * before, rel=1e-5, abs=0)
+
+
+def test_what_is_not_accepted_is_judged_again_with_its_own_rounding(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One wrong step of three: nudged at the start, for the block, and at each step again."""
+    problem = jf.Problem(jf.QuadraticPotential(1.0), jf.Particles([1.0, 2.0]), 0.1, steps=3)
+    run, nudges, real = jf.flow(problem), [], judge.evaluated
+    moved = run.records[1].measure.displaced(np.full((2, 1), 1e-3))
+    run.records[1] = dataclasses.replace(run.records[1], measure=moved)
+
+    def watched(F: Any, laws: Any, noise: Any = None) -> Any:
+        nudges.append(noise is None)
+        return real(F, laws, noise)
+
+    monkeypatch.setattr(judge, "evaluated", watched)
+    report = check_run(problem, run)
+    assert report["stationarity"].verdict is Verdict.REJECTED
+    assert report["stationarity"].where.startswith("step")
+    assert nudges == [True] * 5
+
+
+def test_what_comes_after_a_gap_is_judged() -> None:
+    """The second measure is lost: steps 2 and 3 are undecided, but a wrong step 5 is found."""
+    problem = jf.Problem(jf.QuadraticPotential(1.0), jf.Particles([1.0, 2.0]), 0.1, steps=5)
+    run = jf.flow(problem)
+    wrong = run.records[4].measure.displaced(np.full((2, 1), 1e-3))
+    run.records[4] = dataclasses.replace(run.records[4], measure=wrong)
+    del run.records[1]
+    report = check_run(problem, run)
+    assert report["evidence"].verdict is Verdict.UNDECIDED
+    assert report["stationarity"].verdict is Verdict.REJECTED
+    assert report["stationarity"].where == "step 5"
+    lost = {f.where for f in report.findings if f.claim == "evidence"}
+    assert lost == {"step 2"} or lost == {"step 3"}  # of the two, one is told
