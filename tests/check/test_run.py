@@ -389,6 +389,8 @@ def test_f_is_attacked_at_the_last_measure_though_it_has_no_value_at_the_first()
     assert (found[0].where, found[0].claim) == ("initial measure", "evaluation")
     assert found[0].verdict is Verdict.REJECTED
     assert len(found) > 1 and all(f.where.startswith("last measure") for f in found[1:])
+    walk.first = None  # where F had no value there, the walk began without it
+    assert [f.where for f in walk.attacks()] == [f.where for f in found[1:]]
 
 
 @pytest.mark.parametrize("steps", [2, 3, 50])
@@ -409,12 +411,15 @@ def test_steps_that_are_judged_together_are_nudged_once(
 
 
 def test_of_findings_that_are_alike_the_first_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The monotone map of cells leaves no gap, in any step."""
     monkeypatch.setattr(judge, "_BLOCK", 0)
-    problem = jf.Problem(jf.QuadraticPotential(1.0), jf.Particles([1.0, 2.0]), 0.1, steps=4)
-    assert check_run(problem, jf.flow(problem))["transport"].where == "step 1"
+    start = jf.Quantiles([0.0, 1.0, 2.0])
+    problem = jf.Problem(jf.QuadraticPotential(1.0), start, 0.1, steps=4)
+    found = check_run(problem, jf.flow(problem))["transport"]
+    assert (found.measured, found.where) == (0.0, "step 1")
 
 
-@pytest.mark.parametrize("block", [0, 2**16])
+@pytest.mark.parametrize("block", [0, 2, 2**16])  # numbers: blocks of 1, 2 and all steps
 @pytest.mark.parametrize("k", [1, 2, 3, 4, 5])
 def test_a_rise_of_the_energy_is_found_between_any_two_steps(
     k: int, block: int, monkeypatch: pytest.MonkeyPatch
