@@ -299,7 +299,7 @@ def test_the_gap_may_be_a_quarter_of_the_gain_eight_cells_and_a_millionth(honest
     """10⁻⁶ lost₊ + min(8ω, ¼(F(ρ_k) − D)₊) + μ; F(ρ_k) − D is the gap, less W2²/2τ, plus lost."""
     gap, mu = findings(honest)["minimality"].measured, 1e-5
     paid = bounds(honest).upper / (2.0 * TAU_LINE)
-    for lost in (1e3, 5.0, 0.1, 0.3 * paid, -1.0):
+    for lost in (1e3, paid + 1.0, paid + 0.1, paid + 0.02, 0.3 * paid, -1.0):
         found = findings(honest._replace(lost=lost, margin=mu))["minimality"]
         gain = gap - paid + lost
         hidden = min(8.0 * omega(), 0.25 * max(0.0, gain))
