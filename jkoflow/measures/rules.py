@@ -75,7 +75,9 @@ def space_of(mu: Any, domain: Array | None, closed: bool, nodes: int | None) -> 
     if dim > 3:
         raise NotDefined(f"quadrature in dimension {dim} > 3: take a Radial law, or a Gaussian "
                          "where δS/δρ is quadratic")  # fmt: skip
-    count = NODES[dim] if nodes is None else (int(nodes), math.ceil(1.5 * nodes))
+    count = NODES[dim]
+    if nodes is not None:  # one panel of 8 more at least: 9 and 14 nodes are the same two panels
+        count = int(nodes), max(math.ceil(1.5 * nodes), 8 * math.ceil(nodes / 8) + 1)
     ends = np.outer([-np.inf, np.inf], np.ones(dim))
     if isinstance(mu, Gaussian):
         half, box = 0.5 * mu.log_det(), np.outer([-STANDARD, STANDARD], np.ones(dim))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,164 @@ def test_a_false_modulus_contradicts_the_run(lam: float, kind: str) -> None:
         assert report["contraction"].verdict is Verdict.REJECTED
 
 
+X0 = jf.Quantiles([-1.0, 0.3, 0.7, 2.0], [0.2, 0.5, 0.3])
+LAM, TAU = 1.6, 0.7
+
+
+def dilated(delta: float, lam: float = LAM, tau: float = TAU) -> tuple[Any, Steps]:
+    """λ|x|²/2, whose step is x ↦ x/(1 + λτ), and one that is off by a factor of 1 + δ."""
+    F = jf.QuadraticPotential(lam)
+    X = X0.with_edges((1.0 + delta) * X0.edges / (1.0 + lam * tau))
+    return F, steps(F, X0, X, tau)
+
+
+def size(edges: Any) -> float:
+    return float(np.sqrt(X0.weights @ edges**2))
+
+
+@pytest.mark.parametrize("delta", [0.0, 0.01, -0.01])
+@pytest.mark.parametrize("lam", [LAM, -0.4])
+@pytest.mark.parametrize("scale", [0.0, 0.9, 2.0])
+def test_for_quadratics_they_are_equalities(delta: float, lam: float, scale: float) -> None:
+    """All vectors are multiples of x, so that each inequality is one or misses by 2r times a
+    distance, as the signs are; λ a little larger is contradicted, a little smaller is not."""
+    F, s = dilated(delta, lam)
+    X = s.new.laws.measures[0]
+    nu = X0.with_edges(scale * X0.edges)
+    other = Reference(nu, stack(F, Laws([nu]), NOISE).rows)
+    kappa, r, far = 1.0 / TAU + lam, float(s.r[0]), size(X.edges - nu.edges)
+    assert r == pytest.approx(kappa * abs(delta) / (1.0 + lam * TAU) * size(X0.edges), abs=1e-14)
+    decay, (evi, contraction) = slope_decay(s, lam), against(s, lam, other)
+    assert decay.measured == pytest.approx(-2.0 * r if delta * lam > 0 else 0.0, abs=1e-13)
+    towards = delta * (scale - (1.0 + delta) / (1.0 + lam * TAU))  # the sign of ⟨ξ, ν − X⟩
+    assert evi.measured == pytest.approx(-2.0 * r * far if towards > 0 else 0.0, abs=1e-13)
+    exact = [decay, evi]
+    if scale == 0.0:
+        assert contraction.measured == pytest.approx(-2.0 * r if delta < 0 else 0.0, abs=1e-13)
+        exact.append(contraction)
+    for found in (decay, evi, contraction):
+        assert found.verdict is Verdict.ACCEPTED and 0.0 < found.bound < 1e-10
+    if delta == 0.0:  # 10⁻⁸ of λ changes them by 10⁻⁹, and margins are 10⁻¹²
+        false = [slope_decay(s, lam + 1e-8), *against(s, lam + 1e-8, other)]
+        assert all(f.verdict is Verdict.REJECTED for f in false[: len(exact)])
+        true = [slope_decay(s, lam - 1e-8), *against(s, lam - 1e-8, other)]
+        assert all(f.verdict is Verdict.ACCEPTED for f in true)
+
+
+@pytest.mark.parametrize("delta", [0.0, 0.01, -0.01])
+def test_the_halves_of_the_dissipation_in_closed_form(delta: float) -> None:
+    """F(x) − F(X) less the first half is 2rW2, the second less it τ(‖∇δF(x)‖ − W2/τ)²/2."""
+    halves, spent, after, before, paid = Dissipation(), 0.0, 0.0, 0.0, 0.0
+    for tau in (0.7, 0.2):
+        F, s = dilated(delta, tau=tau)
+        w2 = float(np.sqrt(s.transport.squared[0]))
+        halves.pay(s)
+        halves.add(s, LAM)
+        spent += F.value(X0) - F.value(s.new.laws.mu)
+        after += 2.0 * float(s.r[0]) * w2
+        before += 0.5 * tau * (LAM * size(X0.edges) - w2 / tau) ** 2
+        paid += w2**2 / (2.0 * tau)
+    found = halves.findings(spent)
+    assert halves.count == 2 and halves.paid == pytest.approx(paid, rel=1e-14, abs=0)
+    assert found[0].measured == pytest.approx(-after, abs=1e-14)
+    assert found[1].measured == pytest.approx(-before, abs=1e-14)
+    assert all(0.0 < f.bound < 1e-11 for f in found) and 0.0 < halves.room < 1e-12
+
+
+def known_to(s: Steps, **errors: float) -> Steps:
+    """The same step with rounding errors of one's own, named as old_margin or new_extent."""
+    zero = {"margin": 0.0, "blur": 0.0, "extent": 0.0}
+    old, new = (
+        rows._replace(**{k: np.array([errors.get(f"{side}_{k}", v)]) for k, v in zero.items()})
+        for side, rows in (("old", s.old), ("new", s.new.rows))
+    )
+    return replace(s, old=old, new=s.new._replace(rows=new))
+
+
+ERRORS = ["old_margin", "new_margin", "old_blur", "new_blur", "old_extent", "new_extent"]
+
+
+@pytest.mark.parametrize("name", [*ERRORS, "nu_margin", "nu_blur", "nu_extent"])
+@pytest.mark.parametrize(("lam", "tau"), [(LAM, TAU), (-0.4, TAU), (LAM, 0.02)])
+def test_what_rounding_can_do_to_them_is_allowed_for_and_not_much_more(
+    name: str, lam: float, tau: float
+) -> None:
+    """Each number is moved by its own error, as if it spoke against the claim."""
+    F, s = dilated(0.05, lam, tau)
+    nu = X0.with_edges(0.3 * X0.edges + 0.1)
+    far, there = size(s.new.laws.mu.edges - nu.edges), stack(F, Laws([nu]), NOISE).rows
+    w2 = float(np.sqrt(s.transport.squared[0]))
+    came = size(X0.edges - nu.edges)
+    error = 1e7 if name.endswith("extent") else 1e-6
+    noisy = known_to(s, **{name: error})
+
+    def judged(t: Steps, **errors: float) -> list[Any]:
+        known = {k: np.array([errors.get(f"nu_{k}", 0.0)]) for k in ("margin", "blur", "extent")}
+        return [slope_decay(t, lam), *against(t, lam, Reference(nu, there._replace(**known)))]
+
+    without, with_ = judged(known_to(s)), judged(noisy, **{name: error})
+    assert [b.measured for b in with_] == [a.measured for a in without]
+    grew = [b.bound - a.bound for a, b in zip(without, with_, strict=True)]
+    b = 64 * 2.0**-52 * error  # of every W2
+    stiff = 1.0 / tau + abs(lam)
+    # by how much the excesses change: [slope decay, variational inequality, contraction]
+    least = {
+        "old_margin": [0.0, 0.0, 0.0],
+        "new_margin": [0.0, error, 0.0],
+        "old_blur": [error, 0.0, 0.0],
+        "new_blur": [error, error * far, error],
+        "nu_margin": [0.0, error, 0.0],
+        "nu_blur": [0.0, 0.0, error],
+        # d/dW2 of each: (1 + λτ)/τ; a third of there/τ + here/τ + W2/τ + λ·there and of 2/τ + λ,
+        # since the three distances do not err at once by b, which is 64 units of rounding
+        **{f"{k}_extent": [b * abs(1.0 + lam * tau) / tau * (k != "nu"),
+                           b * (far * (1.0 / tau + lam) + (came + w2) / tau) / 3, b * stiff / 3]
+           for k in ("old", "new", "nu")},
+    }[name]  # fmt: skip
+    for room, need in zip(grew, least, strict=True):
+        assert need * (1 - 1e-6) <= room <= 6.0 * need * (1 + 1e-6), (name, grew, least)
+
+
+def test_what_is_exact_still_rounds_when_it_is_added_up() -> None:
+    """64ε of what the excesses are sums of, even where every number is known."""
+    F, exact = dilated(0.05)
+    s, unit = known_to(exact), 64 * 2.0**-52
+    old, slope = float(s.old.slope[0]), float(s.slope[0])
+    assert slope_decay(s, LAM).bound == pytest.approx(unit * (old + slope), rel=1e-12, abs=0)
+    nu = stack(F, Laws([X0]), NOISE).rows._replace(
+        margin=np.zeros(1), blur=np.zeros(1), extent=np.zeros(1))  # fmt: skip
+    contraction = against(s, LAM, Reference(X0, nu))[1]
+    assert contraction.bound == pytest.approx(unit * float(nu.slope[0]), rel=1e-12, abs=0)
+    halves = Dissipation()
+    halves.add(s, LAM)
+    paid = float(s.transport.squared[0]) / (2.0 * TAU)
+    both = TAU * (old**2 + float(s.new.rows.slope[0]) ** 2)
+    assert halves.margin == pytest.approx(unit * (paid + both), rel=1e-12, abs=0)
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_what_rounding_can_do_to_the_dissipation_is_allowed_for(name: str) -> None:
+    s = dilated(0.05)[1]
+    w2, tau = float(np.sqrt(s.transport.squared[0])), TAU
+    steep = float(s.old.slope[0] + s.new.rows.slope[0])
+    error = 1e7 if name.endswith("extent") else 1e-6
+    halves = []
+    for t in (known_to(s), known_to(s, **{name: error})):
+        halves.append(Dissipation())
+        halves[-1].pay(t)
+        halves[-1].add(t, LAM)
+    b = 64 * 2.0**-52 * error
+    square = b * (2.0 * w2 + b)
+    room, margin = (getattr(halves[1], k) - getattr(halves[0], k) for k in ("room", "margin"))
+    # of the sum of W2²/(2τ), and of both halves
+    need, needs = {
+        "old_margin": (error, error), "new_margin": (0.0, error),
+        **{f"{k}_blur": (0.0, error * (w2 + tau * steep)) for k in ("old", "new")},
+    }.get(name, (square / (2.0 * tau), square * (1.0 / tau + LAM)))  # fmt: skip
+    assert room == pytest.approx(need, rel=1e-6, abs=1e-15)
+    assert margin == pytest.approx(needs, rel=1e-6, abs=1e-15)
+
+
 def test_they_appear_only_where_they_are_proved() -> None:
     start = jf.Quantiles.normal(0.0, 0.7, 20)
     claimed = jf.Problem(jf.Entropy() + jf.QuadraticPotential(1.0), start, tau=0.1, steps=3)
@@ -105,6 +264,16 @@ def test_they_appear_only_where_they_are_proved() -> None:
     quartic = jf.Potential(
         lambda x: (x**4).sum(axis=1), gradient=lambda x: 4 * x**3, convexity=0.0
     )
+    # between points that are not sorted, W2 is not flat, and a mesh has a density
+    cloud = jf.Particles(np.random.default_rng(3).normal(size=(5, 2)))
+    points = jf.Problem(jf.QuadraticPotential(1.0), cloud, tau=0.1, steps=3)
+    there = set(check_run(points, jf.flow(points)).claims)
+    assert "slope decay" in there and not {"contraction", EXTRA[1]} & there
+    mesh = jf.Mesh.disc(1.0, 2)
+    assert modulus(jf.Entropy() + jf.QuadraticPotential(1.0), mesh) is None
+    assert modulus(jf.QuadraticPotential(1.0), mesh) == 1.0
+    for claim in (None, np.inf, np.nan):
+        assert modulus(jf.Potential(lambda x: x[:, 0], convexity=claim), cloud) is None
     gaussian = jf.Gaussian(0.3, 0.5)
     assert modulus(quartic, gaussian) is None and modulus(quartic, start) == 0.0
     assert modulus(jf.Entropy() + jf.QuadraticPotential(-1.0), gaussian) == -1.0

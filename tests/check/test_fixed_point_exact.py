@@ -11,7 +11,7 @@ from scipy.optimize import brentq
 from scipy.special import erf, ive
 
 import jkoflow as jf
-from jkoflow.check import Verdict, check_fixed_point
+from jkoflow.check import Verdict, check_fixed_point, fixed_point
 from jkoflow.status import InvalidProblem
 
 A, R, U = Verdict.ACCEPTED, Verdict.REJECTED, Verdict.UNDECIDED
@@ -640,3 +640,85 @@ def test_the_report_is_written_like_any_other():
     report = check_fixed_point(F, lambda x: -0.5 * x[:, 0] ** 2, domain=(-1.0, 1.0))
     assert "UNDECIDED" not in report.text() and "KL(ρ‖ρ̂) = " in report.text()
     assert '"equation"' in report.to_json()
+
+
+@pytest.mark.parametrize("dim", [2, 5])
+@pytest.mark.parametrize("beta", [1e-8, 1.0, 1e8])
+def test_verdicts_do_not_depend_on_the_unit_of_energy(dim, beta):
+    """N(0, I) solves |x|²/(2β) + H/β for every β; N(0, 4I) is KL = d(3/2 − log 2) from it."""
+    F = jf.Entropy() / beta + jf.QuadraticPotential(1.0 / beta)
+    good = check_fixed_point(F, jf.Gaussian(np.zeros(dim), np.eye(dim)))
+    assert good.verdict is Verdict.ACCEPTED
+    wide = check_fixed_point(F, jf.Gaussian(np.zeros(dim), 4.0 * np.eye(dim)))
+    assert wide["gap"].verdict is Verdict.REJECTED
+    kl = dim * (1.5 - np.log(2.0))
+    # by quadrature in the plane, in closed form beyond
+    assert wide["gap"].measured * beta == pytest.approx(kl, rel=1e-5 if dim == 2 else 1e-11)
+    assert wide["gap"].bound * beta == pytest.approx(1e-3, rel=1e-12)
+
+
+def stated(report):
+    """KL and its error, from 'KL(ρ‖ρ̂) = a ± b', and what was measured: their sum."""
+    found = report["equation"]
+    _, value, _, error = found.where.rsplit(maxsplit=3)
+    assert found.measured == pytest.approx(float(value) + float(error), rel=0.5)
+    return float(value), float(error), found.measured
+
+
+def bump(x):
+    """A normal density with a narrow rise, which few nodes see."""
+    return -0.5 * x[:, 0] ** 2 + 0.5 * np.exp(-30.0 * (x[:, 0] - 1.0) ** 2)
+
+
+@pytest.mark.parametrize("nodes", range(8, 41))
+def test_the_error_holds_for_any_number_of_nodes(nodes):
+    """Both rules must differ, or their difference says nothing: 9 nodes and 14 are two panels."""
+    x = np.linspace(-9.0, 9.0, 20001)[:, None]
+    f = np.exp(bump(x))
+    f /= f.sum() * (x[1, 0] - x[0, 0])
+    normal = np.exp(-0.5 * x[:, 0] ** 2) / np.sqrt(2.0 * np.pi)
+    true = float((f * np.log(f / normal)).sum() * (x[1, 0] - x[0, 0]))  # by 20 000 midpoints
+    F = jf.Entropy() + jf.QuadraticPotential(1.0)
+    report = check_fixed_point(F, bump, domain=(-3.0, 3.0), nodes=nodes)
+    value, error, _ = stated(report)
+    assert abs(value - true) <= error + 1e-5  # five digits are told
+    assert report["equation"].verdict is (U if value - error < 1e-3 < value + error else R)
+
+
+def test_a_divergence_that_the_quadrature_leaves_open_is_undecided():
+    """KL is a ± b, and a tolerance between a − b and a + b is not decided."""
+    F = jf.Entropy() + jf.QuadraticPotential(1.0)
+    judged = lambda tolerance: check_fixed_point(  # noqa: E731
+        F, bump, domain=(-3.0, 3.0), nodes=120, tolerance=tolerance)
+    value, error, _ = stated(judged(1e-3))
+    assert 0.0 < 3.0 * error < value  # one digit of the error is told: a half of it at most
+    for tolerance, verdict in ((value + 2 * error, A), (value + 0.3 * error, U),
+                               (value - 0.3 * error, U), (value - 2 * error, R)):  # fmt: skip
+        report = judged(tolerance)
+        assert report["equation"].verdict is verdict, report.text()
+        assert ("raise nodes" in report["equation"].reason) == (verdict is U)
+
+
+def test_talagrand_s_bound_counts_the_error_of_the_divergence():
+    """In the plane W2² ≤ 2KL/(βλ), with the largest KL that the quadrature leaves possible."""
+    beta, a = 2.0, 3.0
+    F = jf.Entropy() / beta + jf.QuadraticPotential(a)
+    report = check_fixed_point(F, jf.Gaussian([0.05, 0.0], 1.02 * np.eye(2) / (beta * a)), nodes=16)
+    _, error, measured = stated(report)
+    assert error > 0.0
+    assert report["W2"].measured == pytest.approx(math.sqrt(2.0 * measured / (beta * a)), rel=1e-9)
+    assert "≤" in report["W2"].where
+
+
+def test_w2_is_told_as_equal_on_the_line_only():
+    F = jf.Entropy() + jf.QuadraticPotential(1.0)
+    assert "quantile functions, =" in check_fixed_point(F, jf.Gaussian(0.1, 1.0))["W2"].where
+
+
+def test_walls_belong_to_the_space_and_nothing_beyond_them_does():
+    F, walls = jf.Entropy() / 2.0 + jf.QuadraticPotential(3.0), np.array([[0.0, -1.0], [2.0, 1.0]])
+    x = np.array([[0.0, -1.0], [2.0, 1.0], [1.0, 0.5], [-1e-9, 0.0], [1.0, 1.0 + 1e-9]])
+    exponent = fixed_point._question(F, lambda at: -at[:, 0], walls).exponent
+    w = np.ones(5) / 5
+    expected = [2.0 * 1.5 * (y @ y) for y in x[:3]] + [np.inf] * 2
+    np.testing.assert_allclose(exponent(x, x, w), expected, rtol=1e-14)

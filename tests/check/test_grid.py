@@ -9,7 +9,20 @@ import pytest
 
 import jkoflow as jf
 from jkoflow import Verdict
-from jkoflow.check.grid import c_transform
+from jkoflow.check.evaluate import Rows, values_only
+from jkoflow.check.grid import (
+    CELLS,
+    MIXED,
+    GridStep,
+    bounds,
+    c_transform,
+    judged_on_grid,
+    same_cells,
+    stationarity,
+)
+from jkoflow.check.step import grid_step
+from jkoflow.check.transport import certify
+from jkoflow.measures.many import Laws
 from jkoflow.record import Witness
 from jkoflow.steppers import BackAndForth
 
@@ -168,3 +181,182 @@ def test_the_transform_is_the_minimum_over_all_cells() -> None:
     x = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
     brute = (((x[:, None] - x) ** 2).sum(axis=2) / 0.6 - psi.ravel()).min(axis=1)
     assert c_transform(psi, axes, 0.3).ravel() == pytest.approx(brute, abs=1e-13)
+
+
+# one axis of a few cells, where everything can be computed by other means
+
+CELLS_, WIDTH, TAU_LINE = 14, 2.0, 0.4
+
+
+def line_step(functional=None, tau=TAU_LINE):
+    """An honest step on a line, by a convex program over all couplings of the cells."""
+    functional = functional or 0.3 * jf.Entropy() + jf.QuadraticPotential(2.0, [0.6])
+    mu = jf.Grid.from_function(lambda x: np.exp(-3 * (x[:, 0] - 1.4) ** 2), 0.0, WIDTH, (CELLS_,))
+    out = jf.steppers.ConvexProgram().step(functional, mu, tau, {}, None)
+    assert out.status.ok
+    return GridStep(functional, mu, out.measure, tau, out.witness,
+                    functional.value(mu) - functional.value(out.measure), 0.0)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def honest():
+    return line_step()
+
+
+def findings(s):
+    return {f.claim: f for f in judged_on_grid(s)}
+
+
+def omega(tau=TAU_LINE):
+    return (WIDTH / CELLS_) ** 2 / (8.0 * tau)
+
+
+def with_potential(s, psi):
+    return s._replace(witness=Witness("grid", {**s.witness.arrays, "potential": psi}))
+
+
+def test_resolution_is_half_a_cell_on_every_axis() -> None:
+    grid = jf.Grid(np.ones((4, 8, 2)) / 2.0, [0, 0, 0], [1, 2, 1.0])
+    s = GridStep(F, grid, grid, 0.7, None, 0.0, 0.0)
+    # (τ/2)·|∇|² of going half of a cell on every axis: Σ(h/2)²/(2τ)
+    assert s.resolution == pytest.approx(sum((h / 2) ** 2 for h in (0.25, 0.25, 0.5)) / 1.4)
+
+
+def test_coupling_and_potential_enclose_w2_whatever_they_are(honest) -> None:
+    """W2 of masses at centres on the line by sorting; random potentials are below it."""
+    rng = np.random.default_rng(3)
+    mu, nu, x = honest.before, honest.after, honest.before.points[:, 0]
+    sorted_ = certify(jf.Particles(x, nu.weights), jf.Particles(x, mu.weights), None).squared[0]
+    best = bounds(honest)
+    assert best.lower == pytest.approx(sorted_, abs=1e-6)  # the cone solver's tolerance
+    assert best.upper == pytest.approx(sorted_, abs=1e-6)
+    for _ in range(30):
+        psi = honest.witness.arrays["potential"] + rng.normal(size=CELLS_) * rng.choice([0.01, 1.0])
+        assert bounds(with_potential(honest, psi)).lower <= sorted_ + 1e-12
+    i, j = np.indices((CELLS_, CELLS_)).reshape(2, -1)
+    product = {"rows": i, "columns": j, "values": nu.weights[i] * mu.weights[j],
+               "potential": np.zeros(CELLS_)}  # fmt: skip
+    spread = bounds(honest._replace(witness=Witness("grid", product))).upper
+    assert spread == pytest.approx(float(nu.weights @ ((x[:, None] - x) ** 2) @ mu.weights))
+
+
+def test_the_dual_value_is_below_every_objective_and_meets_the_least(honest) -> None:
+    """gap = F(ρ) + Σπc/(2τ) − D with D at most the minimum, for random potentials too."""
+    rng = np.random.default_rng(4)
+    found = findings(honest)
+    assert all(f.verdict is Verdict.ACCEPTED for f in found.values()), found
+    assert abs(found["minimality"].measured) < 1e-6  # what the program's solver reaches
+    for _ in range(20):
+        psi = honest.witness.arrays["potential"] + 0.1 * rng.normal(size=CELLS_)
+        worse = findings(with_potential(honest, psi))["minimality"].measured
+        assert worse > -1e-12 and worse > found["minimality"].measured - 1e-6
+    # a constant on the potential is free
+    psi = honest.witness.arrays["potential"] + 3.7
+    assert findings(with_potential(honest, psi))["minimality"].measured == pytest.approx(
+        found["minimality"].measured, abs=1e-12)  # fmt: skip
+
+
+@pytest.mark.parametrize("functional", [
+    jf.PowerEnergy(2.0, 0.2) + 1.3 * jf.Risk(lambda t: np.tanh(2 * t).T, [0.2]),
+    jf.Congestion(1.2) + jf.QuadraticPotential(2.0, [0.6]),
+    0.1 * jf.Entropy() + jf.Congestion(1.1),
+])  # fmt: skip
+def test_smooth_parts_are_taken_by_their_tangent(functional) -> None:
+    """G(ρ) − ∫δG dρ: the gap closes at the minimum, for parts that are not linear as well."""
+    s = line_step(functional)
+    found = findings(s)["minimality"]
+    assert found.verdict is Verdict.ACCEPTED and abs(found.measured) < 1e-5
+    raised = findings(with_potential(s, s.witness.arrays["potential"] + 3.7))["minimality"]
+    assert raised.measured == pytest.approx(found.measured, abs=1e-12)  # a constant is free
+    assert (MIXED in found.assumptions) == bool(functional.smooth.terms)
+    assert CELLS.format(omega()) in found.assumptions
+
+
+def test_the_energy_may_rise_by_eight_cells_and_rounding(honest) -> None:
+    """Σπc/(2τ) − lost ≤ 8ω + μ; beyond, it is REJECTED where the potential's bound says so."""
+    paid, least = (w2 / (2.0 * TAU_LINE) for w2 in (bounds(honest).upper, bounds(honest).lower))
+    mu = 1e-3
+    for part, verdict in ((1 - 1e-6, Verdict.ACCEPTED), (1 + 1e-6, Verdict.REJECTED)):
+        s = honest._replace(lost=paid - part * (8.0 * omega() + mu), margin=mu)
+        found = findings(s)["energy"]
+        assert found.verdict is verdict
+        assert found.measured == pytest.approx(part * (8.0 * omega() + mu), rel=1e-9, abs=0)
+    # a potential that proves little leaves it undecided: the limit is μ for its bound of W2²
+    blunt = with_potential(honest, np.zeros(CELLS_))
+    assert bounds(blunt).lower == 0.0 and least > 0.0
+    for part, verdict in ((1 - 1e-6, Verdict.UNDECIDED), (1 + 1e-6, Verdict.REJECTED)):
+        s = blunt._replace(lost=-part * 3.0, margin=3.0)
+        s = s._replace(witness=Witness("grid", {**s.witness.arrays, **_product(s)}))
+        assert bounds(s).upper / (2 * TAU_LINE) > 8.0 * omega() + 1e-3
+        assert findings(s)["energy"].verdict is verdict
+
+
+def _product(s):
+    i, j = np.indices((CELLS_, CELLS_)).reshape(2, -1)
+    return {"rows": i, "columns": j, "values": s.after.weights[i] * s.before.weights[j]}
+
+
+def test_the_gap_may_be_a_quarter_of_the_gain_eight_cells_and_a_millionth(honest) -> None:
+    """10⁻⁶ lost₊ + min(8ω, ¼(F(ρ_k) − D)₊) + μ; F(ρ_k) − D is the gap, less W2²/2τ, plus lost."""
+    gap, mu = findings(honest)["minimality"].measured, 1e-5
+    paid = bounds(honest).upper / (2.0 * TAU_LINE)
+    for lost in (1e3, paid + 1.0, paid + 0.1, paid + 0.02, 0.3 * paid, -1.0):
+        found = findings(honest._replace(lost=lost, margin=mu))["minimality"]
+        gain = gap - paid + lost
+        hidden = min(8.0 * omega(), 0.25 * max(0.0, gain))
+        assert found.bound == pytest.approx(1e-6 * max(0.0, lost) + hidden + mu, rel=1e-9, abs=0)
+        assert found.measured == pytest.approx(gap, abs=1e-12)
+        assert found.verdict is (Verdict.ACCEPTED if gap <= found.bound else Verdict.UNDECIDED)
+
+
+def test_standing_still_costs_nothing() -> None:
+    """ψ = 0 and the identity: both bounds of W2² are 0, and rounding is on the step's side.
+
+    It is 64ε Σ(lower² + upper²), the squares that squared distances are differences of.
+    """
+    mu = jf.Grid(np.array([[1.0, 3.0], [0.0, 2.0]]) / 30.0, [-2.0, 1.0], [3.0, 5.0])
+    held = np.flatnonzero(mu.weights)
+    still = Witness("grid", {"rows": held, "columns": held, "values": mu.weights[held],
+                             "potential": np.zeros(mu.shape)})  # fmt: skip
+    found = jf.check_step(F, mu, mu, TAU, witness=still)["transport"]
+    assert found.verdict is Verdict.ACCEPTED and found.measured == 0.0
+    assert found.bound == pytest.approx(64 * 2.0**-52 * (4.0 + 1.0 + 9.0 + 25.0), rel=1e-12, abs=0)
+
+
+def test_a_density_may_lie_between_its_neighbours_prices() -> None:
+    """The band of a cell is that of the cells around it, corners included; what leaves it counts
+    with the cell's volume, and two thousandths of the mass may."""
+    rng = np.random.default_rng(5)
+    grid = jf.Grid(np.ones((5, 6)) / 30.0, [0, 0], [5.0, 6.0])
+    s = GridStep(F, grid, grid, TAU, None, 0.0, 0.0)
+    for _ in range(20):
+        low, high = np.sort(rng.uniform(0, 0.06, (2, 5, 6)), axis=0)
+        off = 0.0
+        for i in range(5):
+            for j in range(6):
+                near = np.s_[max(i - 1, 0) : i + 2, max(j - 1, 0) : j + 2]
+                off += max(0.0, low[near].min() - 1 / 30, 1 / 30 - high[near].max())
+        assert stationarity(s, low, high).measured == pytest.approx(off, rel=1e-12, abs=1e-15)
+    for part, verdict in ((0.999, Verdict.ACCEPTED), (1.001, Verdict.REJECTED)):
+        level = (1.0 - part * 2e-3) / 30.0
+        flat = np.full((5, 6), level)
+        assert stationarity(s, 0.0 * flat, flat).verdict is verdict
+        flat = np.full((5, 6), (1.0 + part * 2e-3) / 30.0)
+        assert stationarity(s, flat, 2.0 * flat).verdict is verdict
+
+
+def test_a_step_loses_energy_up_to_the_rounding_of_both_ends(honest) -> None:
+    rows = lambda e, m: Rows(*(np.array([v]) for v in (e, m, 0.0, 0.0, 0.0)))  # noqa: E731
+    new = values_only(honest.F, Laws([honest.after]))._replace(rows=rows(0.7, 0.25))
+    found = grid_step(honest.F, honest.before, new, rows(2.0, 0.5), TAU_LINE, honest.witness)
+    assert (found.lost, found.margin) == (pytest.approx(1.3), 0.75)
+    assert found.after is honest.after and found.before is honest.before
+
+
+def test_the_same_cells_are_the_same_box_and_the_same_numbers() -> None:
+    a = jf.Grid(np.ones((2, 3)) / 6.0, [0, 0], [2.0, 3.0])
+    assert same_cells(a, jf.Grid(np.full((2, 3), 1 / 6), [0, 0], [2.0, 3.0]))
+    assert not same_cells(a, jf.Grid(np.ones((2, 3)) / 6.0, [0, 1], [2.0, 4.0]))
+    assert not same_cells(a, jf.Grid(np.ones((2, 3)) / 9.0, [0, 0], [3.0, 3.0]))
+    assert not same_cells(a, jf.Grid(np.ones((3, 2)) / 6.0, [0, 0], [2.0, 3.0]))
+    assert not same_cells(a, jf.Grid(np.ones((2, 3)) / 12.0, [-2, 0], [2.0, 3.0]))

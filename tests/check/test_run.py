@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import tracemalloc
 from collections.abc import Iterator
@@ -14,6 +15,9 @@ import pytest
 
 import jkoflow as jf
 from jkoflow.check import Verdict, check_run
+from jkoflow.check import run as judge
+from jkoflow.check.evaluate import Rows
+from jkoflow.measures.many import Laws
 from jkoflow.record import Witness
 from jkoflow.status import Status
 
@@ -157,3 +161,310 @@ def test_a_run_is_found_by_path_and_by_store(tmp_path: Path) -> None:
     jf.flow(problem, store=tmp_path / "a")
     for run in (tmp_path / "a", str(tmp_path / "a"), jf.Directory(tmp_path / "a")):
         assert check_run(problem, run).verdict is Verdict.ACCEPTED
+
+
+@pytest.mark.parametrize(("asked", "status", "taken", "verdict"), [
+    (3, Status.COMPLETE, 3, Verdict.ACCEPTED), (3, Status.COMPLETE, 2, Verdict.REJECTED),
+    (3, Status.COMPLETE, 4, Verdict.REJECTED), (3, Status.INTERRUPTED, 2, Verdict.UNDECIDED),
+    (3, Status.INTERRUPTED, 3, Verdict.ACCEPTED), (3, Status.INTERRUPTED, 4, Verdict.REJECTED),
+    (3, Status.INTERRUPTED, 0, Verdict.UNDECIDED), (0, Status.COMPLETE, 0, Verdict.UNDECIDED),
+    (1, Status.COMPLETE, 1, Verdict.ACCEPTED), (1, Status.COMPLETE, 0, Verdict.REJECTED),
+])  # fmt: skip
+def test_all_steps_that_were_asked_for(
+    asked: int, status: Status, taken: int, verdict: Verdict
+) -> None:
+    problem = jf.Problem(jf.Entropy(), jf.Gaussian(0.0, 1.0), tau=0.1, steps=asked)
+    assert judge.completeness(problem, status, taken).verdict is verdict
+
+
+def test_rounding_is_measured_when_steps_have_grown_fourfold_or_by_1024(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mu = jf.Gaussian(0.0, 1.0)
+    walk = judge.Walk(jf.Problem(jf.Entropy(), mu, tau=0.1, steps=4000), np.zeros(1))
+    measured, laws = [], Laws([mu])
+    real = judge.evaluated
+
+    def watched(F: Any, at: Any, noise: Any = None) -> Any:
+        if noise is None:
+            measured.append(walk.count)
+        return real(F, at, noise)
+
+    monkeypatch.setattr(judge, "evaluated", watched)
+    for k in range(1, 3200):
+        walk.count = k
+        walk._evaluated(laws, fresh=k == 77)
+    assert measured == [1, 4, 16, 64, 77, 256, 1024, 2048, 3072]
+    assert walk.other is not None and walk.other.measure is mu
+
+
+def numbered(*measures: Any) -> list[judge.Step]:
+    return [judge.Step(k, None if mu is None else SimpleNamespace(measure=mu), 0.0, 0.0)
+            for k, mu in enumerate(measures, 1)]  # fmt: skip
+
+
+def cut(*measures: Any) -> list[list[int]]:
+    return [[s.number for s in block] for block in judge.blocks(numbered(*measures))]
+
+
+def test_steps_are_taken_together_as_long_as_they_are_alike() -> None:
+    a, b = jf.Quantiles([0.0, 1.0, 2.0]), jf.Quantiles([0.0, 1.0, 2.0], [0.1, 0.9])
+    moved = a.with_edges(2.0 * a.edges)
+    assert cut() == []
+    assert cut(a, moved, a) == [[1, 2, 3]]
+    assert cut(a, b, moved, moved) == [[1], [2], [3, 4]]
+    assert cut(a, None, None, a, a) == [[1], [2], [3], [4, 5]]
+    assert cut(None, a, a, None) == [[1], [2, 3], [4]]
+
+
+@pytest.mark.parametrize(("mu", "many"), [
+    # numbers of the positions: edges; n·d coordinates; d² entries of a covariance
+    (jf.Quantiles(np.linspace(0, 1, 2**13)), 8), (jf.Particles(np.ones((2**12, 4))), 4),
+    (jf.Gaussian(np.zeros(128), np.eye(128)), 4), (jf.Quantiles(np.linspace(0, 1, 2**17)), 0),
+])  # fmt: skip
+def test_blocks_hold_some_65536_numbers(mu: Any, many: int) -> None:
+    """One measure more than those that fit, since a block ends when it is too large."""
+    blocks = cut(*[mu] * (2 * many + 3))
+    assert blocks[0] == list(range(1, many + 2))
+    assert [k for block in blocks for k in block] == list(range(1, 2 * many + 4))
+
+
+def test_a_record_that_cannot_be_read_leaves_the_steps_before_it() -> None:
+    mu = jf.Quantiles([0.0, 1.0])
+
+    def broken() -> Iterator[judge.Step]:
+        yield from numbered(mu, mu)
+        raise judge.Altered("no more")
+
+    found = judge.blocks(broken())
+    assert len(next(found)) == 2
+    with pytest.raises(judge.Altered):
+        next(found)
+
+
+def test_the_sum_of_what_steps_paid_is_what_the_energy_lost() -> None:
+    """Σ W2²/(2τ) ≤ F_0 − F_K, up to the rounding of each step and of the last energy."""
+    mu = jf.Gaussian(0.0, 1.0)
+    problem = jf.Problem(jf.Entropy(), mu, tau=0.1, steps=3)
+
+    def at(energy: float, margin: float) -> judge.Reference:
+        rows = Rows(*(np.array([v]) for v in (energy, margin, 0.0, 0.0, 0.0)))
+        return judge.Reference(mu, rows)
+
+    for part, verdict in ((1 - 1e-9, Verdict.ACCEPTED), (1 + 1e-9, Verdict.REJECTED)):
+        walk = judge.Walk(problem, problem.times, count=3, first=at(2.0, 0.5), last=at(0.7, 0.02))
+        walk.dissipation.paid, walk.dissipation.room = 1.3 + part * 0.05, 0.03
+        (found,) = walk.totals()
+        assert (found.claim, found.verdict) == ("total dissipation", verdict)
+        walk.dissipation.count = 3
+        assert [f.claim for f in walk.totals()][1:] == ["energy dissipation"] * 2
+        walk.dissipation.count = 2  # λ-convexity was not looked at everywhere
+        assert len(list(walk.totals())) == 1
+    for missing in ({"first": None}, {"last": None}, {"count": 0}):
+        empty = {"count": 3, "first": at(1.0, 0.0), "last": at(0.0, 0.0), **missing}
+        assert not list(judge.Walk(problem, problem.times, **empty).totals())
+
+
+def test_an_energy_that_rises_by_its_last_digits_only() -> None:
+    """Said energies may rise by 10⁻¹¹ of themselves, and by the rounding of the energy before."""
+    problem = jf.Problem(jf.QuadraticPotential(1.0), jf.Particles([1.0]), tau=0.1, steps=2)
+    for part, verdict in ((0.97, Verdict.ACCEPTED), (1.03, Verdict.REJECTED)):
+        run = jf.flow(problem)
+        before = run.taken[0].energy
+        run.taken[1] = run.taken[1]._replace(energy=before * (1.0 + part * 1e-11))
+        assert check_run(problem, run)["monotone energy"].verdict is verdict
+    run.taken[0] = run.taken[0]._replace(energy=1.01 * run.initial_energy)
+    found = check_run(problem, run)["monotone energy"]
+    assert found.verdict is Verdict.REJECTED and found.where == "step 1"
+
+
+@pytest.mark.parametrize("field", ["index", "tau", "time", "energy"])
+def test_a_record_that_says_other_than_the_list_of_steps(field: str) -> None:
+    problem = jf.Problem(jf.QuadraticPotential(1.0), jf.Particles([1.0]), tau=0.1, steps=3)
+    run = jf.flow(problem)
+    said = {field: getattr(run.records[1], field) + (0.5 if field != "index" else 0)}
+    if field == "index":
+        run.records[1], run.records[2] = run.records[2], run.records[1]
+    else:
+        run.records[1] = dataclasses.replace(run.records[1], **said)
+    found = check_run(problem, run)["record"]
+    assert found.verdict is Verdict.REJECTED
+    assert field == "index" or found.where == "step 2"
+
+
+def test_what_is_no_problem_or_no_run_is_an_error() -> None:
+    problem = jf.Problem(jf.Entropy(), jf.Gaussian(0.0, 1.0), tau=0.1, steps=1)
+    run = jf.flow(problem)
+    for asked, given in ((run, run), (problem, 3), (problem, None), (None, "folder")):
+        with pytest.raises(jf.status.InvalidProblem):
+            check_run(asked, given)
+
+
+def test_only_what_a_closer_look_may_change_is_looked_at_again() -> None:
+    """Accepted, or undecided because F claims nothing: there is no number to be made anew."""
+    F = judge.Finding
+    for found, settled in (
+        (F("energy", Verdict.ACCEPTED, 1.0, 2.0), True),
+        (F("minimality", Verdict.ACCEPTED, 1.0, 2.0), True),
+        (F("minimality", Verdict.UNDECIDED), True),
+        (F("minimality", Verdict.UNDECIDED, 3.0, 2.0), False),
+        (F("minimality", Verdict.REJECTED), False),
+        (F("transport", Verdict.UNDECIDED), False),
+        (F("energy", Verdict.REJECTED, 3.0, 2.0), False),
+    ):
+        assert judge._settled(found) is settled, found
+
+
+@pytest.mark.parametrize("unit", [1e-7, 1.0, 1e7])
+def test_a_run_is_judged_alike_in_all_units_of_length(unit: float) -> None:
+    """Σ 2x² + cos(x/unit)·unit², whose derivatives change within a unit."""
+    V = jf.Potential(
+        lambda x: (2.0 * x**2 + unit**2 * np.cos(x / unit)).sum(axis=1),
+        gradient=lambda x: 4.0 * x - unit * np.sin(x / unit), convexity=3.0,
+    )  # fmt: skip
+    start = jf.Quantiles(unit * np.linspace(-1.0, 2.0, 12))
+    problem = jf.Problem(V, start, tau=0.2, steps=4)
+    report = check_run(problem, jf.flow(problem))
+    assert report.verdict is Verdict.ACCEPTED, report.text()
+
+
+def test_a_run_that_ends_in_a_point_is_attacked_at_the_length_it_came_from() -> None:
+    """A last measure without extent shows no length by itself; the first one's is taken."""
+    V = jf.Potential(lambda x: (0.5 * x**2).sum(axis=1), gradient=lambda x: x, convexity=1.0)
+    start = jf.Particles(np.array([[1.0, 2.0], [0.5, -1.0]]))
+    problem = jf.Problem(V, start, tau=1.0, steps=2)
+    end = judge.Reference(jf.Particles(np.zeros((2, 2))), None)  # type: ignore[arg-type]
+    walk = judge.Walk(problem, problem.times, count=2, last=end)
+    walk.first = judge.Reference(start, end.rows)
+    found = [f for f in walk.attacks() if f.where.startswith("last measure")]
+    assert found and all(f.verdict is Verdict.ACCEPTED for f in found), found
+    lengths = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(judge, "attack", lambda F, here, rng: lengths.append(here.unit) or [])
+        list(walk.attacks())
+    assert lengths[0] == lengths[1] == judge.breadth(judge.evaluate(V, start)) > 0.5
+
+
+def test_an_initial_energy_that_is_not_that_of_the_start_is_found_there() -> None:
+    problem = jf.Problem(jf.QuadraticPotential(1.0), jf.Particles([1.0]), tau=0.1, steps=2)
+    run = jf.flow(problem)
+    for part, verdict in ((0.98, Verdict.ACCEPTED), (1.02, Verdict.REJECTED)):
+        run.initial_energy = 0.5 * (1.0 + part * 1e-11)
+        found = [f for f in check_run(problem, run).findings if f.where.startswith("step 0")
+                 or (f.claim == "stored energy" and f.verdict is Verdict.REJECTED)]  # fmt: skip
+        assert all(f.verdict is verdict for f in found)
+    assert [(f.claim, f.where) for f in found] == [("stored energy", "step 0")]
+
+
+@pytest.mark.parametrize("indices", [[0, 1, 2], [1, 1, 2], [1, 3, 2], [1, 2, 4], [2, 2, 3], [3, 4]])
+def test_records_are_those_of_different_steps_in_order(indices: list[int]) -> None:
+    problem = jf.Problem(jf.QuadraticPotential(1.0), jf.Particles([1.0]), tau=0.1, steps=3)
+    run = jf.flow(problem)
+    run.records = [dataclasses.replace(run.records[min(max(k, 1), 3) - 1], index=k)
+                   for k in indices]  # fmt: skip
+    assert check_run(problem, run)["record"].verdict is Verdict.REJECTED
+    with pytest.raises(judge.Impossible, match="out of order"):
+        list(judge._steps(run))
+
+
+@pytest.mark.parametrize("tau", [1e-8, 1e8])
+def test_times_are_compared_in_their_own_unit(tau: float) -> None:
+    problem = jf.Problem(jf.QuadraticPotential(1.0 / tau), jf.Particles([1.0]), tau=tau, steps=3)
+    for part, verdict in ((0.97, Verdict.ACCEPTED), (1.03, Verdict.REJECTED)):
+        run = jf.flow(problem)
+        time = run.taken[1].time * (1.0 + part * 1e-11)
+        run.taken[1] = run.taken[1]._replace(time=time)
+        run.records[1] = dataclasses.replace(run.records[1], time=time)
+        assert check_run(problem, run)["time"].verdict is verdict
+
+
+def test_f_is_attacked_at_the_last_measure_though_it_has_no_value_at_the_first() -> None:
+    V = jf.Potential(lambda x: np.where(x[:, 0] > 1.0, np.nan, x[:, 0] ** 2))
+    problem = jf.Problem(V, jf.Particles([2.0]), tau=0.1, steps=1)
+    rows = Rows(*[np.zeros(1)] * 5)
+    walk = judge.Walk(problem, problem.times, count=1,
+                      first=judge.Reference(jf.Particles([2.0]), rows),
+                      last=judge.Reference(jf.Particles([0.5]), rows))  # fmt: skip
+    found = list(walk.attacks())
+    assert (found[0].where, found[0].claim) == ("initial measure", "evaluation")
+    assert found[0].verdict is Verdict.REJECTED
+    assert len(found) > 1 and all(f.where.startswith("last measure") for f in found[1:])
+    walk.first = None  # where F had no value there, the walk began without it
+    assert [f.where for f in walk.attacks()] == [f.where for f in found[1:]]
+
+
+@pytest.mark.parametrize("steps", [2, 3, 50])
+def test_steps_that_are_judged_together_are_nudged_once(
+    steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A nudge costs two evaluations: one at the start, and one for all steps of a block."""
+    problem = jf.Problem(jf.QuadraticPotential(1.0), jf.Particles([1.0, 2.0]), 0.1, steps=steps)
+    run, nudges, real = jf.flow(problem), [], judge.evaluated
+
+    def watched(F: Any, laws: Any, noise: Any = None) -> Any:
+        nudges.append(noise is None)
+        return real(F, laws, noise)
+
+    monkeypatch.setattr(judge, "evaluated", watched)
+    assert check_run(problem, run).verdict is Verdict.ACCEPTED
+    assert nudges == [True, True]
+
+
+def test_of_findings_that_are_alike_the_first_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The monotone map of cells leaves no gap, in any step."""
+    monkeypatch.setattr(judge, "_BLOCK", 0)
+    start = jf.Quantiles([0.0, 1.0, 2.0])
+    problem = jf.Problem(jf.QuadraticPotential(1.0), start, 0.1, steps=4)
+    found = check_run(problem, jf.flow(problem))["transport"]
+    assert (found.measured, found.where) == (0.0, "step 1")
+
+
+@pytest.mark.parametrize("block", [0, 2, 2**16])  # numbers: blocks of 1, 2 and all steps
+@pytest.mark.parametrize("k", [1, 2, 3, 4, 5])
+def test_a_rise_of_the_energy_is_found_between_any_two_steps(
+    k: int, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also between the last step of a block and the first of the next."""
+    monkeypatch.setattr(judge, "_BLOCK", block)
+    problem = jf.Problem(jf.QuadraticPotential(1.0), jf.Particles([1.0, 2.0]), 0.1, steps=5)
+    run = jf.flow(problem)
+    before = run.initial_energy if k == 1 else run.taken[k - 2].energy
+    run.taken[k - 1] = run.taken[k - 1]._replace(energy=before * (1.0 + 1e-9))
+    found = check_run(problem, run)["monotone energy"]
+    assert found.verdict is Verdict.REJECTED and found.where == f"step {k}"
+    assert found.measured == pytest.approx(1e-9 * before, rel=1e-5, abs=0)
+
+
+def test_what_is_not_accepted_is_judged_again_with_its_own_rounding(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One wrong step of three: nudged at the start, for the block, and at each step again."""
+    problem = jf.Problem(jf.QuadraticPotential(1.0), jf.Particles([1.0, 2.0]), 0.1, steps=3)
+    run, nudges, real = jf.flow(problem), [], judge.evaluated
+    moved = run.records[1].measure.displaced(np.full((2, 1), 1e-3))
+    run.records[1] = dataclasses.replace(run.records[1], measure=moved)
+
+    def watched(F: Any, laws: Any, noise: Any = None) -> Any:
+        nudges.append(noise is None)
+        return real(F, laws, noise)
+
+    monkeypatch.setattr(judge, "evaluated", watched)
+    report = check_run(problem, run)
+    assert report["stationarity"].verdict is Verdict.REJECTED
+    assert report["stationarity"].where.startswith("step")
+    assert nudges == [True] * 5
+
+
+def test_what_comes_after_a_gap_is_judged() -> None:
+    """The second measure is lost: steps 2 and 3 are undecided, but a wrong step 5 is found."""
+    problem = jf.Problem(jf.QuadraticPotential(1.0), jf.Particles([1.0, 2.0]), 0.1, steps=5)
+    run = jf.flow(problem)
+    wrong = run.records[4].measure.displaced(np.full((2, 1), 1e-3))
+    run.records[4] = dataclasses.replace(run.records[4], measure=wrong)
+    del run.records[1]
+    report = check_run(problem, run)
+    assert report["evidence"].verdict is Verdict.UNDECIDED
+    assert report["stationarity"].verdict is Verdict.REJECTED
+    assert report["stationarity"].where == "step 5"
+    lost = {f.where for f in report.findings if f.claim == "evidence"}
+    assert lost == {"step 2"} or lost == {"step 3"}  # of the two, one is told

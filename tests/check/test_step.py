@@ -142,6 +142,122 @@ def test_walls_excuse_only_what_pushes_against_them() -> None:
     assert pulled["stationarity"].verdict is Verdict.UNDECIDED
 
 
+SIDES = {"left": (True, False), "right": (False, True)}
+
+
+def pressed(side: str, tau: float = 0.3) -> tuple[jf.Potential, jf.Quantiles, jf.Quantiles]:
+    """V = ±x presses [0.5, 2] against one of its ends; all but that end move by τ."""
+    sign = 1.0 if side == "left" else -1.0
+    V = jf.Potential(lambda x: sign * x[:, 0], gradient=lambda x: np.full_like(x, sign),
+                     convexity=0.0)  # fmt: skip
+    old = jf.Quantiles([0.5, 1.0, 1.3, 2.0])
+    x = old.edges - sign * tau
+    end = 0 if side == "left" else -1
+    x[end] = old.edges[end]
+    return V, old, jf.Quantiles(x)
+
+
+def held(*flags: bool) -> Witness:
+    return Witness("monotone", {"fixed": np.array(flags)})
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_each_wall_by_itself(side: str) -> None:
+    V, old, new = pressed(side)
+    report = check_step(V, old, new, 0.3, witness=held(*SIDES[side]))
+    assert report.verdict is Verdict.ACCEPTED, report.text()
+    # the forces are those that were made up: what is left of the residual is rounding
+    assert report["stationarity"].measured < 1e-14
+    where = "0.5" if side == "left" else "2"
+    assert [a for a in report.assumptions if "wall" in a] == [
+        f"the space has walls without flux: it ends at {where}"]  # fmt: skip
+    other = check_step(V, old, new, 0.3, witness=held(*SIDES[side][::-1]))
+    assert other["stationarity"].verdict is Verdict.REJECTED
+    # the end that is not excused lacks a force of 1, at a sixth of the mass
+    assert other["stationarity"].measured == pytest.approx(np.sqrt(1 / 6), rel=1e-12, abs=0)
+    assert not [a for a in other.assumptions if "wall" in a]
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_a_wall_that_moved_is_none(side: str) -> None:
+    """The witness calls both ends fixed, but the other one moved by τ: it is judged as free."""
+    V, old, new = pressed(side)
+    both = check_step(V, old, new, 0.3, witness=held(True, True))
+    assert both.verdict is Verdict.ACCEPTED
+    assert len([a for a in both.assumptions if "wall" in a]) == 1
+    end, sign = (-1, 1.0) if side == "left" else (0, -1.0)
+    x = new.edges.copy()
+    x[end] += sign * 0.1
+    report = check_step(V, old, jf.Quantiles(x), 0.3, witness=held(True, True))
+    assert report["stationarity"].verdict is Verdict.REJECTED
+    true = 0.1 / 0.3 * np.sqrt(1 / 6)
+    assert report["stationarity"].measured == pytest.approx(true, rel=1e-12, abs=0)
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("size", [0.0, 0.05])
+def test_an_end_that_is_pulled_inwards_and_held_is_not_decided(side: str, size: float) -> None:
+    """The force pulls off the wall: were it a wall, it would excuse nothing. Inside all is right;
+    and if it is not right inside either, the step is wrong with or without a wall."""
+    V, old, new = pressed(side)
+    off = {"left": (False, True), "right": (True, False)}[side]
+    x = new.edges.copy()
+    end, own = (-1, 0) if side == "left" else (0, -1)
+    x[end], x[own] = old.edges[end], old.edges[own] - (0.3 if side == "left" else -0.3)
+    x[1] += size
+    report = check_step(V, old, jf.Quantiles(x), 0.3, witness=held(*off))
+    expected = Verdict.UNDECIDED if size == 0.0 else Verdict.REJECTED
+    assert report["stationarity"].verdict is expected, report.text()
+    true = np.sqrt((1.0 + 2.0 * (size / 0.3) ** 2) / 6.0)
+    assert report["stationarity"].measured == pytest.approx(true, rel=1e-12, abs=0)
+
+
+@pytest.mark.parametrize("flags", [np.array([1.0, 0.0]), np.array([1, 0]), np.array([True, False])])
+def test_flags_may_be_numbers(flags: np.ndarray) -> None:  # type: ignore[type-arg]
+    V, old, new = pressed("left")
+    witness = Witness("monotone", {"fixed": flags})
+    assert check_step(V, old, new, 0.3, witness=witness).verdict is Verdict.ACCEPTED
+
+
+@pytest.mark.parametrize("flags", [np.array([True]), np.array(True), np.array(["a", "b"]),
+                                   np.ones((2, 1)), np.array([None, None])])  # fmt: skip
+def test_flags_that_are_none_excuse_nothing(flags: np.ndarray) -> None:  # type: ignore[type-arg]
+    V, old, new = pressed("left")
+    witness = Witness("monotone", {"fixed": flags})
+    report = check_step(V, old, new, 0.3, witness=witness)
+    assert report["stationarity"].verdict is Verdict.REJECTED
+
+
+@pytest.mark.parametrize("atom", [1, 3])
+@pytest.mark.parametrize("place", ["origin", "wall"])
+def test_mass_that_sits_at_an_end_is_pressed_there_as_a_whole(atom: int, place: str) -> None:
+    """A force inwards on an atom at radius 0, or on one at a wall, is excused, also on a part."""
+    pull = jf.Potential(lambda x: x[:, 0], gradient=np.ones_like, convexity=0.0)
+    edges = np.append(np.zeros(atom), [1.0, 2.0])
+    kind = {"origin": lambda e: jf.Radial(e, 3), "wall": jf.Quantiles}[place]
+    old, new = kind(edges), kind(np.maximum(edges - 0.3, 0.0))
+    witness = None if place == "origin" else held(True, False)
+    report = check_step(pull, old, new, 0.3, witness=witness)
+    assert report["stationarity"].verdict is Verdict.ACCEPTED, report.text()
+    assert report["stationarity"].measured < 1e-14
+    push = check_step(-1.0 * pull, old, kind(np.append(np.zeros(atom), [1.3, 2.3])), 0.3,
+                      witness=witness)  # fmt: skip
+    assert push["stationarity"].verdict is not Verdict.ACCEPTED
+    weight = old.weights[:atom].sum()
+    assert push["stationarity"].measured == pytest.approx(np.sqrt(weight), rel=1e-12, abs=0)
+
+
+def test_only_an_end_at_the_origin_is_an_end_of_a_radial_law() -> None:
+    pull = jf.Potential(lambda x: x[:, 0], gradient=np.ones_like, convexity=0.0)
+    old = jf.Radial([0.4, 1.0, 2.0], 3)
+    new = jf.Radial([0.4, 0.7, 1.7], 3)
+    report = check_step(pull, old, new, 0.3)
+    assert report["stationarity"].verdict is Verdict.REJECTED
+    # and the origin of the line is no end at all
+    line = check_step(pull, jf.Quantiles([0.0, 1.0, 2.0]), jf.Quantiles([0.0, 0.7, 1.7]), 0.3)
+    assert line["stationarity"].verdict is Verdict.REJECTED
+
+
 @pytest.mark.parametrize("answer", [np.nan, np.inf, 1j, np.ones(3), None, "one"])
 def test_a_functional_that_answers_nonsense_is_a_finding(answer: object) -> None:
     class Odd(jf.functionals.Functional):

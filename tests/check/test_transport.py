@@ -11,8 +11,9 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
 from jkoflow import Gaussian, Particles, Quantiles
-from jkoflow.check import Finding, Verdict
-from jkoflow.check.transport import Transport, certify
+from jkoflow.check import Finding, Verdict, transport
+from jkoflow.check.transport import Transport, certify, certify_all
+from jkoflow.measures.many import Laws
 from jkoflow.record import Witness
 
 
@@ -163,3 +164,121 @@ def test_translation_is_exact() -> None:
     mu = Quantiles.normal(0.0, 1.3, 30)
     moved = mu.displaced(np.full((31, 1), 0.7))
     assert abs(certified(moved, mu).squared - 0.49) < 1e-14
+
+
+def test_of_many_steps_the_least_certain_counts() -> None:
+    """Three steps of clouds at once: their W2² one by one, and the finding of the worst."""
+    rng = np.random.default_rng(7)
+    steps = [paired(rng) for _ in range(3)]
+    after, before = (Laws([s[k] for s in steps]) for k in range(2))
+
+    def told(wrong: int | None) -> list[Witness]:
+        return [
+            Witness("pairing", {"order": order, "f": f + (0.1 if k == wrong else 0.0), "g": g})
+            for k, (_, _, order, f, g) in enumerate(steps)
+        ]
+
+    alone = [certified(*s[:2], w) for s, w in zip(steps, told(None), strict=True)]
+    for wrong in (None, 0, 1, 2):
+        witnesses = told(wrong)
+        found = certify_all(after, before, witnesses)
+        assert found.finding.verdict is (Verdict.ACCEPTED if wrong is None else Verdict.REJECTED)
+        assert found.squared.tolist() == [t.squared[0] for t in alone]
+        np.testing.assert_array_equal(found.away, np.concatenate([t.away for t in alone]))
+        assert (found.spread < 1e-30).all() and found.spread.shape == (3,)
+
+
+@pytest.mark.parametrize("block", [1, 6, 13, 17, 30])
+def test_potentials_are_looked_at_in_blocks_of_any_size(
+    block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every pair counts once: the violation is Σ w_i max_j (f_i + g_j − |X_i − x_j|²)₊."""
+    rng = np.random.default_rng(8)
+    for _ in range(20):
+        after, before, order, f, g = paired(rng)
+        f = f + rng.normal(size=6)
+        monkeypatch.setattr(transport, "_BLOCK", block)
+        arrays = {"order": order, "f": f, "g": g}
+        found = certified(after, before, Witness("pairing", arrays)).finding
+        excess = f[:, None] + g - cdist(after.points, before.points, "sqeuclidean")
+        true = np.maximum(0.0, excess.max(axis=1)).mean()
+        gap = np.mean((after.points - before.points[order]) ** 2) * 2 - f.mean() - g.mean() + true
+        assert found.measured == pytest.approx(max(true, gap), rel=1e-12, abs=0)
+
+
+def test_a_point_without_mass_came_from_nowhere_else() -> None:
+    after = Particles([[0.0, 0.0], [5.0, 5.0]], [1.0, 0.0])
+    before = Particles([[1.0, 0.0], [9.0, 0.0]], [1.0, 0.0])
+    arrays = {"rows": np.array([0]), "columns": np.array([0]), "values": np.array([1.0]),
+              "f": np.array([1.0, -99.0]), "g": np.array([0.0, -99.0])}  # fmt: skip
+    found = certified(after, before, Witness("coupling", arrays))
+    assert found.finding.verdict is Verdict.ACCEPTED and found.squared == 1.0
+    np.testing.assert_array_equal(found.away[0], [[-1.0, 0.0], [0.0, 0.0]])
+
+
+def test_everything_may_have_come_from_one_point() -> None:
+    """The zero matrix maps any Gaussian onto a point, and is the gradient of a constant."""
+    spread = Gaussian([1.0, 0.0], np.diag([2.0, 3.0]))
+    point = Gaussian([0.0, 0.0], np.zeros((2, 2)))
+    found = certified(spread, point, Witness("symmetric-map", {"matrix": np.zeros((2, 2))}))
+    assert found.finding.verdict is Verdict.ACCEPTED
+    assert found.squared == pytest.approx(1.0 + 2.0 + 3.0, rel=1e-14, abs=0)
+    back = certify(point, spread, Witness("symmetric-map", {"matrix": np.zeros((2, 2))}))
+    assert isinstance(back, Transport) and back.finding.verdict is Verdict.REJECTED
+
+
+def test_a_gaussian_on_the_line_needs_no_witness_unless_it_is_a_point() -> None:
+    wide, point = Gaussian(0.0, 4.0), Gaussian(1.0, 0.0)
+    assert certified(Gaussian(1.0, 9.0), wide).squared == pytest.approx(1.0 + 1.0)
+    assert certified(wide, point).squared == pytest.approx(1.0 + 4.0)
+    found = certify(point, wide, None)
+    assert isinstance(found, Finding) and found.verdict is Verdict.UNDECIDED
+    plane = Gaussian(np.zeros(2), np.eye(2))
+    found = certify(plane, plane, None)
+    assert isinstance(found, Finding) and found.verdict is Verdict.UNDECIDED
+
+
+def test_masses_that_differ_are_no_reason_to_pair_edges() -> None:
+    """On the line only equal masses allow edge to edge; else the north-west corner rule counts."""
+    x, y = Quantiles([0.0, 1.0, 2.0], [0.5, 0.5]), Quantiles([0.0, 1.0, 2.0], [0.75, 0.25])
+    edges = ([Fraction(k, 8) for k in (2, 4, 2)], [Fraction(k, 8) for k in (3, 4, 1)])
+    true = exact_w2([0, 1, 2], edges[0], [0, 1, 2], edges[1])
+    assert true > 0
+    assert certified(x, y).squared[0] == pytest.approx(float(true), rel=1e-14, abs=0)
+    few = Quantiles([0.0, 2.0], [1.0])
+    true = exact_w2([0, 1, 2], edges[0], [0, 2], [Fraction(1, 2)] * 2)
+    assert certified(x, few).squared[0] == pytest.approx(float(true), rel=1e-14, abs=0)
+    # 10⁻¹² of a mass may be rounding
+    for part, verdict in ((0.9e-12, Verdict.ACCEPTED), (1.2e-12, Verdict.REJECTED)):
+        off = Quantiles([0.0, 1.0, 2.0], [0.5, 0.5])
+        off.__dict__["_weights"] = x.weights * [1.0 + part, 1.0, 1.0]
+        found = certify(off, x, Witness("monotone"))
+        finding = found.finding if isinstance(found, Transport) else found
+        assert finding.verdict is verdict, part
+
+
+def test_points_out_of_order_are_no_monotone_map() -> None:
+    mu, nu = Particles([0.0, 1.0]), Particles([1.0, 0.0])
+    for pair in ((mu, nu), (nu, mu)):
+        found = certify(*pair, Witness("monotone"))
+        assert isinstance(found, Finding) and found.verdict is Verdict.REJECTED
+        assert certified(*pair).squared == 0.0  # the same law in another order
+
+
+def test_points_without_mass_are_paired_like_others() -> None:
+    mu, nu = (Particles([c, 1.0 + c], [1.0, 0.0]) for c in (0.0, 0.5))
+    assert certified(mu, nu, Witness("monotone")).squared[0] == 0.25
+
+
+def test_a_coupling_is_a_list_of_entries_and_no_table() -> None:
+    mu = Particles([[0.0, 0.0], [1.0, 0.0]])
+    arrays = {"rows": np.array([[0, 0], [1, 1]]), "columns": np.array([[0, 1], [0, 1]]),
+              "values": np.array([[0.5, 0.0], [0.0, 0.5]]), "f": np.zeros(2),
+              "g": np.zeros(2)}  # fmt: skip
+    found = certify(mu, mu, Witness("coupling", arrays))
+    assert isinstance(found, Finding) and found.verdict is Verdict.REJECTED
+    with pytest.raises(transport.Decided, match="malformed"):
+        transport.coupling_cost(mu, mu, Witness("grid", arrays))
+    flat = {k: a.ravel() for k, a in arrays.items()}
+    assert certified(mu, mu, Witness("coupling", flat)).squared == 0.0
+    assert transport.coupling_cost(mu, mu, Witness("grid", flat)) == 0.0
