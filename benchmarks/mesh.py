@@ -2,7 +2,8 @@
 
     OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/mesh.py
 
-Porous medium from Barenblatt profiles, Fokker–Planck from a normal law cut at 6σ.
+Porous medium from Barenblatt profiles, Fokker–Planck from a normal law cut at 6σ (on meshes in
+rings only: see docs/meshes.md).
 The last column is the time of a whole step over that of one sparse factorisation (SuperLU) of its
 Hessian at the old nodes, which Newton's method with a direct solver pays at every iteration.
 """
@@ -10,6 +11,7 @@ Hessian at the old nodes, which Newton's method with a direct solver pays at eve
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import numpy as np
 from scipy import sparse
@@ -61,14 +63,20 @@ def factorisation(F, mu):
 def main():
     print(f"{'problem':>22} {'nodes':>6} {'map error':>9} {'order':>5} {'Newton':>6} "
           f"{'CG':>4} {'CPU s':>6} {'/ LU':>5}")  # fmt: skip
-    disc, ball = (jf.Mesh.disc, 2, (8, 16, 32, 64)), (jf.Mesh.ball, 3, (4, 8, 12, 18))
-    for shape, dim, sizes in (disc, ball):
-        for name, make in {
-            "porous medium, m = 1.5": lambda s, c=shape, d=dim: barenblatt(c, d, 1.5, s),
-            "porous medium, m = 2": lambda s, c=shape, d=dim: barenblatt(c, d, 2.0, s),
-            "porous medium, m = 3": lambda s, c=shape, d=dim: barenblatt(c, d, 3.0, s),
-            "Fokker–Planck": lambda s, c=shape, d=dim: fokker_planck(c, d, s),
-        }.items():
+    for grading, ball, dim, sizes in [
+        (None, jf.Mesh.disc, 2, (8, 16, 32, 64)), (0.0, jf.Mesh.disc, 2, (8, 16, 32, 64)),
+        (0.9, jf.Mesh.disc, 2, (8, 16, 32, 64)), (None, jf.Mesh.ball, 3, (4, 8, 12, 18)),
+        (0.5, jf.Mesh.ball, 3, (4, 8, 12, 16)),
+    ]:  # fmt: skip
+        shape = partial(ball, grading=grading)
+        problems = {
+            f"porous medium, m = {m:g}": lambda s, c=shape, d=dim, m=m: barenblatt(c, d, m, s)
+            for m in (1.5, 2.0, 3.0)
+        }
+        if grading is None:
+            problems["Fokker–Planck"] = lambda s, c=shape, d=dim: fokker_planck(c, d, s)
+        print("in rings" if grading is None else f"grading {grading}")
+        for name, make in problems.items():
             last = None
             for size in sizes:
                 mu, F, scale = make(size)

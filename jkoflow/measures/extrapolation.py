@@ -39,7 +39,7 @@ def carried_edges(mu: Cells, shift: Array, alpha: float) -> Array:
     z = y - KEPT * x
     inside = (z[1:] >= z[:-1]).all() and (mu.kind != "radial" or z[0] >= 0.0)
     if inside or alpha <= 0.0:
-        return np.asarray(y)
+        return np.asarray(np.maximum.accumulate(y))  # cells as short as rounding may cross by it
     z = isotonic(z, mu.weights)
     if mu.kind == "radial":
         z = np.maximum(z, 0.0)

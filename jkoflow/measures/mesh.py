@@ -122,36 +122,47 @@ class Mesh(Measure):
 
     @classmethod
     def disc(
-        cls, radius: float, rings: int, density: Callable[[Array], ArrayLike] | None = None
-    ) -> Mesh:
+        cls, radius: float, rings: int, density: Callable[[Array], ArrayLike] | None = None,
+        grading: float | None = None,
+    ) -> Mesh:  # fmt: skip
         """A disc about the origin in the plane, in rings of 6, 12, 18, … nodes.
 
         ``density``, a function of points (m, 2) → (m,), sets the simplices' masses (uniform if
         not given), by a quadrature rule of order 2; it may be unnormalised.
 
+        With a number in [0, 1) as ``grading`` the mesh has as many nodes, but no seams along six
+        rays, and the nearer to 1, the more of its nodes are at the rim. At 0.8, say, steps of
+        `MeshNewton` are of order 2 where the density vanishes at the rim; see docs/meshes.md.
+
         Examples
         --------
         >>> Mesh.disc(2.0, 3)
         Mesh(37 nodes, 54 simplices in R^2)
+        >>> Mesh.disc(2.0, 3, grading=0.8)
+        Mesh(37 nodes, 54 simplices in R^2)
         """
         from .mesh_shapes import disc
 
-        return disc(radius, rings, density)
+        return disc(radius, rings, density, grading)
 
     @classmethod
     def ball(
-        cls, radius: float, layers: int, density: Callable[[Array], ArrayLike] | None = None
-    ) -> Mesh:
+        cls, radius: float, layers: int, density: Callable[[Array], ArrayLike] | None = None,
+        grading: float | None = None,
+    ) -> Mesh:  # fmt: skip
         """A ball about the origin of R^3, in layers of 12, 42, 92, … nodes.
+
+        With a number in [0, 1) as ``grading`` in layers of 14, 50, 110, … nodes of one lattice,
+        without seams, and with more of them at the surface; see `disc`.
 
         Examples
         --------
-        >>> Mesh.ball(1.0, 3)
-        Mesh(147 nodes, 540 simplices in R^3)
+        >>> Mesh.ball(1.0, 3), Mesh.ball(1.0, 3, grading=0.0)
+        (Mesh(147 nodes, 540 simplices in R^3), Mesh(175 nodes, 648 simplices in R^3))
         """
         from .mesh_shapes import ball
 
-        return ball(radius, layers, density)
+        return ball(radius, layers, density, grading)
 
     @classmethod
     def box(

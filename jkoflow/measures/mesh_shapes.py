@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,16 +12,19 @@ from ..arguments import is_finite, is_whole
 from ..status import InvalidMeasure
 from .base import Array, finite_array
 from .mesh import Mesh, Simplices
+from .mesh_lattice import kuhn, lattice_ball
 from .simplices import signed_volumes
 
 Density = Callable[[Array], ArrayLike]
 
 
-def disc(radius: float, rings: int, density: Density | None) -> Mesh:
+def disc(radius: float, rings: int, density: Density | None, grading: float | None) -> Mesh:
     """See `Mesh.disc`."""
     if not (is_finite(radius) and radius > 0 and is_whole(rings)):
         raise InvalidMeasure(f"a disc needs a positive radius and at least one ring: {radius!r:.80}"
                              f", {rings!r:.80}")  # fmt: skip
+    if grading is not None:
+        return _without_seams(2, radius, rings, density, grading)
     nodes, first = [np.zeros((1, 2))], [0]
     for ring in range(1, int(rings) + 1):
         angle = 2.0 * np.pi * np.arange(6 * ring) / (6 * ring)
@@ -47,11 +50,22 @@ def _between_rings(ring: int, first: list[int]) -> list[tuple[int, int, int]]:
     return found
 
 
-def ball(radius: float, layers: int, density: Density | None) -> Mesh:
+def _without_seams(
+    dim: int, radius: float, layers: int, density: Density | None, grading: float
+) -> Mesh:
+    if not (is_finite(grading) and 0 <= grading < 1):
+        raise InvalidMeasure(f"grading is a number in [0, 1), or None: {grading!r:.80}")
+    nodes, simplices = lattice_ball(dim, int(layers), float(grading))
+    return _massive(radius * nodes, simplices, density)
+
+
+def ball(radius: float, layers: int, density: Density | None, grading: float | None) -> Mesh:
     """See `Mesh.ball`; an icosahedron's twenty tetrahedra, each cut into layers³, made round."""
     if not (is_finite(radius) and radius > 0 and is_whole(layers)):
         raise InvalidMeasure("a ball needs a positive radius and at least one layer: "
                              f"{radius!r:.80}, {layers!r:.80}")  # fmt: skip
+    if grading is not None:
+        return _without_seams(3, radius, layers, density, grading)
     vertices, faces = _icosahedron()
     places, cut = _cut_simplex(int(layers), 3)
     # x_1 ≥ x_2 ≥ x_3 ≥ 0 is the path from the centre along the face's corners in their order,
@@ -81,19 +95,10 @@ def _icosahedron() -> tuple[Array, Simplices]:
 
 def _cut_simplex(n: int, dim: int) -> tuple[Array, Simplices]:
     """The simplex n ≥ x_1 ≥ … ≥ x_d ≥ 0 cut into n^d: whole points, and corners of the pieces."""
-    corners = np.concatenate(list(_kuhn((n,) * dim)))
+    corners = np.concatenate(list(kuhn((n,) * dim)))
     within = (np.diff(corners, axis=2) <= 0).all(axis=(1, 2))
     places, pieces = np.unique(corners[within].reshape(-1, dim), axis=0, return_inverse=True)
     return places.astype(float), pieces.reshape(-1, dim + 1)
-
-
-def _kuhn(shape: tuple[int, ...]) -> Iterator[Simplices]:
-    """Corners, as whole points (cells, d+1, d), of one simplex a cell for each order of axes."""
-    cells = np.indices(shape).reshape(len(shape), -1).T
-    for order in itertools.permutations(range(len(shape))):
-        path = np.cumsum(np.eye(len(shape), dtype=np.int64)[list(order)], axis=0)
-        path = np.concatenate([np.zeros((1, len(shape)), dtype=np.int64), path])
-        yield cells[:, None] + path
 
 
 def box(
@@ -110,7 +115,7 @@ def box(
     sizes = tuple(int(n) + 1 for n in shape)
     axes = [np.linspace(a, b, n) for a, b, n in zip(low, high, sizes, strict=True)]
     nodes = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, dim)
-    corners = np.concatenate(list(_kuhn(tuple(n - 1 for n in sizes))))
+    corners = np.concatenate(list(kuhn(tuple(n - 1 for n in sizes))))
     simplices = np.ravel_multi_index(tuple(np.moveaxis(corners, 2, 0)), sizes)
     return _massive(nodes, simplices.astype(np.int64), density)
 

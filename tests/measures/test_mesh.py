@@ -84,6 +84,58 @@ def test_points_of_a_large_mesh_are_found() -> None:
     assert (mu.log_density(outside) == -np.inf).all()
 
 
+BALLS = {2: (jf.Mesh.disc, np.pi), 3: (jf.Mesh.ball, 4 * np.pi / 3)}
+
+
+@pytest.mark.parametrize("dim", BALLS)
+@pytest.mark.parametrize("grading", [0.0, 0.5, 0.9])
+def test_balls_of_one_lattice(dim, grading) -> None:
+    """Their counts, the volume of what is inscribed in a ball, and shapes that stay shapes."""
+    shape, exact = BALLS[dim]
+    missing = []
+    for n in (3, 6, 12):
+        mu = shape(1.0, n, grading=grading)
+        assert len(mu.nodes) == (n + 1) ** (dim + 1) - n ** (dim + 1)
+        assert len(mu.mass) == {2: 6 * n**2, 3: 24 * n**3}[dim]
+        missing.append(1.0 - mu.volumes.sum() / exact)
+        assert mu.mean() == pytest.approx(np.zeros(dim), abs=1e-9)  # of the conjugate gradients
+        # corners of the surface open to 180°, so that simplices there get flatter like √h
+        # in the plane and like h in space, and those at the rim by 1 − grading
+        assert mu.quality().min() > (1.0 - grading) * {2: 1.2 / np.sqrt(n), 3: 1.2 / n}[dim]
+    # facets inscribed in a sphere lose O(h²)
+    assert np.log2(np.divide(missing[:-1], missing[1:])) == pytest.approx(2.0, abs=0.2)
+    larger = shape(3.0, 12, grading=grading)
+    assert larger.nodes == pytest.approx(3.0 * mu.nodes)
+
+
+def test_grading_moves_nodes_to_the_rim() -> None:
+    depth = [1.0 - np.sort(np.linalg.norm(jf.Mesh.disc(1.0, 8, grading=g).nodes, axis=1))[-49]
+             for g in (0.0, 0.5, 0.9)]  # fmt: skip
+    assert depth[0] > 1.2 * depth[1] > 2.0 * depth[2]  # of the outermost inner node
+
+
+def lopsided(mu, radius):
+    """Largest mean of the corners of a patch, from its node, over the size of the patch."""
+    total, count = np.zeros_like(mu.nodes), np.zeros(len(mu.nodes))
+    centre, size = mu.nodes[mu.simplices].mean(axis=1), mu.volumes
+    for k in mu.simplices.T:
+        np.add.at(total, k, size[:, None] * centre[:, :])
+        np.add.at(count, k, size)
+    away = np.linalg.norm(total / count[:, None] - mu.nodes, axis=1)
+    return away[np.linalg.norm(mu.nodes, axis=1) < radius].max() * len(mu.nodes) ** (1 / mu.dim)
+
+
+@pytest.mark.parametrize("dim", BALLS)
+def test_patches_of_one_lattice_are_symmetric_up_to_second_order(dim) -> None:
+    """What steps of order two need: without it, forces on nodes are wrong by O(h)."""
+    shape, _ = BALLS[dim]
+    sizes = (6, 12, 24) if dim == 2 else (6, 12)
+    for grading, expected in ((None, 0.0), (0.8, 1.0)):
+        off = [lopsided(shape(1.0, n, grading=grading), 0.6) for n in sizes]
+        # over h: it stays where a mesh has seams, and falls like h where it has none
+        assert np.log2(np.divide(off[:-1], off[1:])) == pytest.approx(expected, abs=0.3), off
+
+
 def test_orientation_does_not_matter() -> None:
     x = [[0, 0], [1, 0], [0, 1.0]]
     a, b = jf.Mesh(x, [[0, 1, 2]]), jf.Mesh(x, [[0, 2, 1]])
@@ -111,6 +163,8 @@ SQUARE = [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]
     lambda: jf.Mesh.disc(1.0, 3, lambda x: x[:, 0]),
     lambda: jf.Mesh.ball(1.0, 3, lambda x: np.full(len(x), np.nan)),
     lambda: jf.Mesh.disc(1.0, 3, lambda x: 1.0),
+    lambda: jf.Mesh.disc(1.0, 3, grading=1.0), lambda: jf.Mesh.ball(1.0, 3, grading=-0.1),
+    lambda: jf.Mesh.disc(1.0, 3, grading=np.nan), lambda: jf.Mesh.ball(1.0, 3, grading="0.5"),
     lambda: jf.Mesh.box([0.0], [1.0], (3,)), lambda: jf.Mesh.box([0, 0], [1, 0], (3, 3)),
     lambda: jf.Mesh.box([0, 0], [1, 1], (3,)), lambda: jf.Mesh.box([0, 0], [1, 1], (3, 0)),
 ])  # fmt: skip

@@ -286,6 +286,27 @@ def test_edges_that_are_held_back_are_the_nearest_of_those_allowed(radial):
     assert w @ (y - x) ** 2 <= w @ (target - x) ** 2
 
 
+def test_cells_as_short_as_rounding_are_carried_on_in_order() -> None:
+    """Points that have run together in a well: rounding must not turn two of them round."""
+    rng, ulp = np.random.default_rng(0), 1.1e-16
+    for _ in range(500):  # one in ten was turned round before
+        x = np.sort(np.sqrt(0.6) + ulp * rng.integers(0, 3, size=4))
+        shift = 1e-3 * rng.normal() + ulp * rng.integers(-3, 4, size=4) * rng.random()
+        assert (np.diff(carried_edges(jf.Quantiles(x), shift, 1 / 3)) >= 0).all()
+
+
+def test_edges_held_back_go_on_being_carried() -> None:
+    """From the outermost cells of a normal law, steep walls make cells of a few roundings."""
+    V = jf.Potential(
+        lambda x: 2.0 * (x[:, 0] ** 2 - 0.6) ** 2,
+        gradient=lambda x: 8.0 * x * (x**2 - 0.6),
+        hessian=lambda x: 8.0 * (3.0 * x**2 - 0.6)[:, :, None],
+    )
+    for steps in (8, 16, 32):
+        problem = jf.Problem(V, jf.Quantiles.normal(0.2, 0.5, 60), 0.3 / steps, steps)
+        assert jf.flow(problem, SecondOrder()).status.ok
+
+
 def test_meshes_keep_their_simplices_from_folding():
     mesh = jf.Mesh.disc(1.0, 4)
     half = mesh.with_nodes(0.5 * mesh.nodes)

@@ -1,0 +1,8 @@
+"""The table of orders is in modules of its own, which `docs/write_orders.py` reads too."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
