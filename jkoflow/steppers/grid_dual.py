@@ -1,9 +1,9 @@
 """The dual of a JKO step on a grid, as a concave function of a spline potential.
 
-With a linear part V, an internal energy with conjugate u*, and the cells' masses μ_j at their
-centres y_j, a potential ψ on the old cells bounds every step's objective from below:
+With a linear part V, an internal energy with conjugate u*, and the old cells' masses μ_j, read
+as a density's means over cells, a potential ψ bounds every step's objective from below:
 
-    J(ψ) = Σ_j μ_j ψ(y_j) − ∫ u*(−ψ^c − V) dx  ≤  F(ρ) + W2²(ρ, μ)/2τ.
+    J(ψ) = Σ_j μ_j ψ_j − ∫ u*(−ψ^c − V) dx  ≤  F(ρ) + W2²(ρ, μ)/2τ.
 
 At the maximum ρ = (u*)'(−ψ^c − V) is the step, and S = id − τ∇(−ψ^c) takes it back to μ. The
 integral is taken at ``refine`` points a cell and axis; the derivative of J is μ − S#ρ, spread by
@@ -46,8 +46,8 @@ class Dual:
 
     @cached_property
     def seen(self) -> Array:
-        """The old masses as splines see them."""
-        return spline_values(self.mass)
+        """The old masses as splines see them, as means over cells like the new ones."""
+        return spline_values(self.mass, self.refine)
 
     def cell_means(self, refined: Array) -> Array:
         """Means over the refined points of each cell."""
