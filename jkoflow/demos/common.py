@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from .. import __version__
 from ..check import Finding, Report, Verdict
+from ..measures.base import Array
 from ..report.html import Image, write_page
 from ..report.style import png
 from .registry import DemoResult
@@ -52,6 +53,17 @@ def three_sigma(runs: int) -> float:
     from scipy.special import ndtr, stdtrit
 
     return float(stdtrit(runs - 1, ndtr(3.0)))
+
+
+def pseudo_runs(values: Array) -> Array:
+    """Rows whose logarithms are the jackknife's pseudo-values of log(mean of the rows).
+
+    A single run's difference of risks may be negative where its mean is not, and a rate fitted to
+    these rows is that of the mean, with the scatter of the runs.
+    """
+    runs, total = len(values), values.sum(axis=0)
+    log_mean, log_others = np.log(total / runs), np.log((total - values) / (runs - 1))
+    return np.exp(runs * log_mean - (runs - 1) * log_others)
 
 
 def finish(

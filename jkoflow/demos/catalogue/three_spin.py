@@ -21,7 +21,7 @@ from ...networks.spin import ThreeSpin
 from ...networks.units import ScaledUnit
 from ...rates import fit_rate
 from ...report.style import COLOURS, DASHES, new_figure
-from ..common import close, finish
+from ..common import close, finish, pseudo_runs
 from ..registry import Demo, DemoResult
 from ..session import Session
 
@@ -158,16 +158,6 @@ def run(session: Session) -> DemoResult:
 def excess(risk: Array) -> Array:
     """Risk at n minus at 2n for each run: (runs, widths − 1, times)."""
     return np.asarray(risk[:, :-1] - risk[:, 1:])
-
-
-def pseudo_runs(values: Array) -> Array:
-    """Rows whose logarithms are the jackknife's pseudo-values of log(mean of the rows).
-
-    A single run's difference of risks may be negative where its mean is not.
-    """
-    runs, total = len(values), values.sum(axis=0)
-    log_mean, log_others = np.log(total / runs), np.log((total - values) / (runs - 1))
-    return np.exp(runs * log_mean - (runs - 1) * log_others)
 
 
 def identity(s: Settings) -> list[Finding]:
