@@ -37,9 +37,11 @@ class Settings:
     delta: float = 0.8  # standard deviations 1 ± Δ
     test: int = 1000
     reference: int = 8000  # first-layer units of the limit
+    points: int = 26  # of a curve
 
 
-QUICK = Settings(widths=(50, 100, 200), seeds=8, end=0.25, test=300, reference=2000)
+QUICK = Settings(widths=(50, 100, 200), seeds=8, end=0.25, test=300, reference=800,
+                 points=11)  # fmt: skip
 
 
 def limit_layers(width: int, mean: float) -> list[Layer]:
@@ -61,7 +63,7 @@ def gaussian_curve(
     narrow = MultilayerNetwork(s.dim, equal_widths(5, fixed_at or width))
     return learning_curve(
         network, classes, test_data(s), end=s.end, alpha=s.alpha, seed=seed,
-        rates=narrow.rates if std else network.rates,
+        points=s.points, rates=narrow.rates if std else network.rates,
     )  # fmt: skip
 
 

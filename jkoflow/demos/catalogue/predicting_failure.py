@@ -57,7 +57,8 @@ class Settings:
                                / round(left / self.tau)])  # fmt: skip
 
 
-QUICK = Settings(cells=150, end=6.0, tau=0.02, epsilon=1e-4, epsilons=(4e-6, 2e-6, 5e-7))
+QUICK = Settings(cells=150, end=6.0, tau=0.04, epsilon=1e-4, finer_until=0.3,
+                 epsilons=(4e-6, 2e-6, 5e-7))  # fmt: skip
 
 
 def train(s: Settings, kappa: float, epsilon: float, end: float, rng: Any) -> dict[str, Array]:

@@ -52,8 +52,8 @@ class Settings:
 def settings(quick: bool) -> Settings:
     """The full experiment, or one of a few seconds."""
     if quick:
-        return Settings(epsilon=2e-3, end=6.5, records=53, neurons=(80, 160, 320, 640), seeds=8,
-                        etas=(0.25, 0.2), rows=1000)  # fmt: skip
+        return Settings(epsilon=2e-3, end=6.5, records=27, neurons=(80, 160, 320, 640), seeds=8,
+                        etas=(0.25, 0.2), rows=800)  # fmt: skip
     return Settings()
 
 
