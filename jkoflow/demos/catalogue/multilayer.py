@@ -139,7 +139,8 @@ def judged(
         rate = closing(s, curves[start], limit)
         findings.append(rate.finding(
             f"{start}: the gap to middle layers all of whose weights are equal closes like 1/n",
-            -1.0, 0.0, where="equal samples and first layers",
+            -1.0, 0.0 if quick or start == "τ2 = 0.1" else (0.0, -0.5),
+            where="equal samples and first layers",
         ))  # fmt: skip
         findings.append(on_the_limit(start, curves[start][-1], limit[-1], s))
     end = curves["τ2 = 0.1"][-1][:, -1]
