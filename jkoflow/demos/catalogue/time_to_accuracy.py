@@ -218,7 +218,7 @@ def draw(
     hits.yaxis.set_major_formatter("{x:g}")
     hits.yaxis.set_minor_formatter("{x:g}")
     hits.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
-    curves.legend(fontsize=7, frameon=False, loc="upper right")
+    curves.legend(fontsize=7, frameon=False, loc="upper right", ncol=2)
     hits.legend(fontsize=7, framealpha=1.0, edgecolor="white")
     return figure
 
