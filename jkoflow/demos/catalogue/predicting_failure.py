@@ -261,7 +261,7 @@ def draw(
     risks.plot(free[1]["t"][1:], free[1]["risk"][1:], "x", markersize=5, color="black",
                label=f"SGD at ε/{s.finer:g}, κ = {s.free:g}")  # fmt: skip
     risks.axhline(AT_ZERO, color="#777777", linestyle=":", label="R(δ_0) = 7.25")
-    risks.set(xscale="log", yscale="log", xlabel=f"{SGD_CLOCK} = T/2", ylabel="risk R",
+    risks.set(xscale="log", yscale="log", xlabel=f"{SGD_CLOCK} = T/2", ylabel="R of the law of |w|",
               title="risk")  # fmt: skip
     risks.legend(frameon=False, fontsize=8)
     return figure
