@@ -130,7 +130,9 @@ class Rate:
                 f"{self.freedom} d.o.f.")  # fmt: skip
 
 
-def fit_rate(x: ArrayLike, y: ArrayLike, *, level: float = 0.95) -> Rate:
+def fit_rate(
+    x: ArrayLike, y: ArrayLike, *, level: float = 0.95, correction: float | None = None
+) -> Rate:
     """Fit log y = intercept + slope·log x, with a confidence interval of the slope.
 
     Parameters
@@ -141,6 +143,10 @@ def fit_rate(x: ArrayLike, y: ArrayLike, *, level: float = 0.95) -> Rate:
         Positive. One value for each x; or rows that are independent runs (seeds).
     level : float
         Confidence of the interval, in (0, 1).
+    correction : float, optional
+        A power p ≠ 0: fit log y = intercept + slope·log x + b x^p, for an asymptotic law whose next
+        term is of relative order x^p. The result is about the leading term. It has a wider
+        interval, and needs one more x.
 
     Returns
     -------
@@ -163,6 +169,9 @@ def fit_rate(x: ArrayLike, y: ArrayLike, *, level: float = 0.95) -> Rate:
     widen this interval: look at ``bend``. Both fit E log y; where the law of y/E y is the same at
     all x, as for an error in its asymptotic regime, that has the slope of log E y.
 
+    With a correction, slopes are those of the three-term fit, and b is left out of what is
+    returned, but not of ``residual``.
+
     The parabola is in log x, orthogonal to the line; ``bend`` is its second derivative times the
     range of log x.
 
@@ -174,44 +183,61 @@ def fit_rate(x: ArrayLike, y: ArrayLike, *, level: float = 0.95) -> Rate:
     >>> rate = fit_rate(n, errors)
     >>> bool(rate.low < -0.5 < rate.high), bool(rate.half_width < 0.06), rate.freedom
     (True, True, 399)
+    >>> y = 5 / n * (1 + 3 / n)                        # the slope of a line is −1.06
+    >>> round(fit_rate(n, y, correction=-1).slope, 2)
+    -1.0
     """
     if not (is_finite(level) and 0 < level < 1):
         raise InvalidProblem(f"level must lie between 0 and 1, but is {level!r:.50}")
     u, v = _logarithms(x, "x"), _logarithms(y, "y")
-    if u.ndim != 1 or len(np.unique(u)) < 3:
-        raise InvalidProblem(f"x must be at least three different numbers, not {x!r:.80}")
+    extra = _correction(u, correction)
+    if u.ndim != 1 or len(np.unique(u)) < 3 + len(extra):
+        least = ("three", "four")[len(extra)]
+        raise InvalidProblem(f"x must be at least {least} different numbers, not {x!r:.80}")
     if v.ndim not in (1, 2) or v.shape[-1] != len(u) or not len(v):
         raise InvalidProblem(
             f"y must have shape ({len(u)},), as x, or (runs, {len(u)}), not {v.shape}"
         )
     rows = np.atleast_2d(v)
-    line, parabola = _contrasts(u)
+    level_at_0, line, parabola, fitted = _contrasts(u, extra)
     mean = rows.mean(axis=0)
     slope, bend = float(line @ mean), float(parabola @ mean)
-    residual = mean - mean.mean() - slope * (u - u.mean())
+    residual = mean - fitted @ mean
     if len(rows) > 1:
         freedom = bend_freedom = len(rows) - 1
         scale = [float((rows @ c).std(ddof=1)) / math.sqrt(len(rows)) for c in (line, parabola)]
     else:
-        freedom, bend_freedom = len(u) - 2, len(u) - 3
+        freedom = len(u) - 2 - len(extra)
+        bend_freedom = freedom - 1
         left = residual - bend * (parabola @ parabola) ** -1 * parabola
         scale = [_norm(line) * _norm(residual) / math.sqrt(freedom),
                  _norm(parabola) * _norm(left) / math.sqrt(bend_freedom or math.nan)]  # fmt: skip
     t = [_student(f, level) * s if f else math.inf
          for f, s in zip((freedom, bend_freedom), scale, strict=True)]  # fmt: skip
     return Rate(
-        slope, slope - t[0], slope + t[0], float(mean.mean() - slope * u.mean()), float(level),
+        slope, slope - t[0], slope + t[0], float(level_at_0 @ mean), float(level),
         len(rows), freedom, bend, bend - t[1], bend + t[1], np.exp(u), residual,
     )  # fmt: skip
 
 
-def _contrasts(u: _Array) -> tuple[_Array, _Array]:
-    """c, c' with c·v the slope of v, and c'·v the change of slope over the range of u."""
+def _correction(u: _Array, power: float | None) -> list[_Array]:
+    """x^p, scaled to at most 1; nothing without p."""
+    if power is None:
+        return []
+    if not (is_finite(power) and power != 0):
+        raise InvalidProblem(f"correction must be a power that is not 0, but is {power!r:.50}")
+    return [np.exp(power * u - (power * u).max())]
+
+
+def _contrasts(u: _Array, extra: list[_Array]) -> tuple[_Array, _Array, _Array, _Array]:
+    """a, c, c' with a·v and c·v the line of v, c'·v the change of slope over the range of u; and P
+    with P v what is fitted."""
     centred = u - u.mean()
-    line = centred / (centred @ centred)
-    square = centred**2 - (centred**2).mean()
-    square = square - (line @ square) * centred
-    return line, 2.0 * float(np.ptp(u)) * square / (square @ square)
+    design = np.column_stack([np.ones_like(u), centred, *extra])
+    inverse = np.linalg.pinv(design)
+    square = centred**2 - design @ (inverse @ centred**2)
+    parabola = 2.0 * float(np.ptp(u)) * square / (square @ square)
+    return inverse[0] - u.mean() * inverse[1], inverse[1], parabola, design @ inverse
 
 
 def _student(freedom: int, level: float) -> float:

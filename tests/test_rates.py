@@ -116,3 +116,32 @@ def test_bad_level(level):
 def test_three_points_say_nothing_about_a_bend():
     rate = fit_rate([1, 2, 4], [1, 2.1, 4])
     assert rate.bend_low == -math.inf and rate.bend_high == math.inf and math.isfinite(rate.low)
+
+
+def test_a_correction_is_told_from_the_leading_power() -> None:
+    n = 2.0 ** np.arange(4, 10)
+    y = 7.0 * n**-1.5 * np.exp(6.0 / n)  # exactly the model of three terms
+    rate = fit_rate(n, y, correction=-1)
+    assert rate.slope == pytest.approx(-1.5, abs=1e-12)
+    assert rate(1e9) == pytest.approx(7.0 * 1e9**-1.5, rel=1e-9)  # the leading term
+    assert abs(fit_rate(n, y).slope + 1.5) > 0.05  # which one line is not
+    assert rate.freedom == len(n) - 3
+
+
+@pytest.mark.parametrize("runs", [1, 6])
+def test_the_interval_with_a_correction_covers_as_often_as_it_says(runs) -> None:
+    rng, n, draws = np.random.default_rng(11), 2.0 ** np.arange(3, 9), 1000
+    held = 0
+    for _ in range(draws):
+        noise = 0.1 * rng.normal(size=(runs, len(n)))
+        rate = fit_rate(n, np.exp(noise) / n * np.exp(2.0 / n), correction=-1)
+        held += rate.low < -1.0 < rate.high
+    # 95%, and three standard deviations of a count: √(.95·.05/1000) = .7%
+    assert abs(held / draws - 0.95) < 0.021
+
+
+def test_bad_corrections() -> None:
+    with pytest.raises(InvalidProblem, match="correction"):
+        fit_rate([1, 2, 3, 4], [1, 2, 3, 4], correction=0)
+    with pytest.raises(InvalidProblem, match="four"):
+        fit_rate([1, 2, 3], [1, 2, 3], correction=-1)

@@ -12,8 +12,11 @@ from numpy.typing import ArrayLike
 
 from .. import __version__
 from ..check import Finding, Report, Verdict
+from ..measures.base import Array
+from ..rates import fit_rate
 from ..report.html import Image, write_page
 from ..report.style import png
+from ..verdict import at_most, undecided
 from .registry import DemoResult
 
 
@@ -52,6 +55,40 @@ def three_sigma(runs: int) -> float:
     from scipy.special import ndtr, stdtrit
 
     return float(stdtrit(runs - 1, ndtr(3.0)))
+
+
+def pseudo_runs(values: Array) -> Array:
+    """Rows whose logarithms are the jackknife's pseudo-values of log(mean of the rows).
+
+    A single run's difference of risks may be negative where its mean is not, and a rate fitted to
+    these rows is that of the mean, with the scatter of the runs.
+    """
+    runs, total = len(values), values.sum(axis=0)
+    log_mean, log_others = np.log(total / runs), np.log((total - values) / (runs - 1))
+    return np.exp(runs * log_mean - (runs - 1) * log_others)
+
+
+def has_a_limit(claim: str, sizes: ArrayLike, values: ArrayLike, where: str) -> Finding:
+    """Whether T(n) (runs, sizes), each size twice the one before, tends to a limit as n grows.
+
+    It does, from above, where T(n) − T(2n) falls like any negative power of n, since the sum of
+    these over n, 2n, 4n, … is finite then; power 0 is growth or decay like log n. What is judged is
+    the upper end of that power's interval; where T(n) = T + C/n the power is −1, and terms of
+    higher order make it lower at small n.
+    """
+    n, rows = np.asarray(sizes, dtype=float), np.asarray(values, dtype=float)
+    steps = rows[:, :-1] - rows[:, 1:]
+    claim = f"{claim}: has a limit, upper end of the power of n in T(n) − T(2n)"
+    if not (np.isfinite(steps).all() and (steps.sum(axis=0) - steps > 0).all()):
+        return undecided(claim, "T(n) − T(2n) is not clearly positive at every n", where)
+    rate = fit_rate(n[:-1], pseudo_runs(steps))
+    last = 2.0 * rows[:, -1] - rows[:, -2]
+    error = float(last.std(ddof=1)) / np.sqrt(len(last))
+    return at_most(
+        claim, rate.high, 0.0, ("that the power goes on",),
+        otherwise=Verdict.UNDECIDED if rate.low <= 0.0 else Verdict.REJECTED, reason=str(rate),
+        where=f"{where}; {rate}; by C/n from the last two {last.mean():.3g} ± {error:.1g}",
+    )  # fmt: skip
 
 
 def finish(

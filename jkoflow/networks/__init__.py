@@ -21,6 +21,7 @@ from .multilayer_layers import Convolution, Dense
 from .populations import EmpiricalData, GaussianClasses, Population
 from .reduced import radial_risk
 from .reduced_relu import reduced_relu_risk
+from .relu_population import ReluPopulation
 from .sphere import SphereUnit, SpinRisk
 from .spin import ThreeSpin
 from .teacher import TeacherRisk
@@ -37,6 +38,7 @@ __all__ = [
     "PiecewiseLinear",
     "Population",
     "Product",
+    "ReluPopulation",
     "ScaledUnit",
     "SimpleUnit",
     "SmoothActivation",

@@ -7,7 +7,14 @@ import pytest
 from scipy.special import ndtr
 
 from jkoflow.check import Verdict
-from jkoflow.demos.common import close, three_sigma, within_sampling_error
+from jkoflow.demos.common import (
+    close,
+    has_a_limit,
+    pseudo_runs,
+    three_sigma,
+    within_sampling_error,
+)
+from jkoflow.rates import fit_rate
 
 
 @pytest.mark.parametrize("runs", [3, 5, 12])
@@ -41,3 +48,28 @@ def test_close_is_rejected_beyond_its_bound_and_for_no_number() -> None:
     assert close("a", 1.0, 1.0, "", "").verdict is Verdict.ACCEPTED
     assert close("a", 1.0 + 1e-12, 1.0, "", "").verdict is Verdict.REJECTED
     assert close("a", float("nan"), 1.0, "", "").verdict is Verdict.REJECTED
+
+
+def test_pseudo_runs_have_the_rate_of_the_mean() -> None:
+    # rows that are all the same power keep it; and a mean of +3 and −1 is 1, which no row is
+    n = np.array([1.0, 2.0, 4.0])
+    assert fit_rate(n, pseudo_runs(np.outer([1.0, 2.0, 3.0], n**-1.5))).slope == pytest.approx(-1.5)
+    rows = pseudo_runs(np.array([[3.0], [3.0], [3.0], [-1.0]]))
+    # the jackknife is linear to first order: log 2 plus its bias, of order 1/runs
+    assert np.log(rows).mean() == pytest.approx(np.log(2.0), abs=0.25)
+
+
+@pytest.mark.parametrize(
+    ("limit", "verdict"),
+    [
+        (lambda n: 3.0 + 40.0 / n, "ACCEPTED"),
+        (lambda n: 9.0 - np.log(n), "UNDECIDED"),  # falls, by as much at every doubling
+        (lambda n: 9.0 - n**0.25, "REJECTED"),
+        (lambda n: 1.0 + n**0.25, "UNDECIDED"),  # grows: T(n) − T(2n) < 0
+    ],
+)
+def test_a_limit_is_told_from_logarithms_and_powers(limit, verdict) -> None:
+    n = np.array([50.0, 100.0, 200.0, 400.0, 800.0])
+    noise = 0.01 * np.random.default_rng(2).normal(size=(8, 5))
+    found = has_a_limit("time", n, limit(n) + noise, "here")
+    assert found.verdict is Verdict[verdict], found

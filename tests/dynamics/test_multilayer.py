@@ -203,3 +203,59 @@ def test_senseless_network_and_population():
         multilayer_sgd(a_network(), (1, 2), steps=1, epsilon=0.1)
     with pytest.raises(InvalidMeasure):
         multilayer_sgd(a_network(), CLASSES, steps=1, epsilon=0.1, record=[np.nan])
+
+
+class InOrder:
+    """Given rows, once and in their order."""
+
+    def __init__(self, x, y):
+        self.x, self.y, self.dim, self.one_pass_size = x, y, x.shape[1], len(x)
+
+    def sample(self, n, rng, dtype=float):
+        first, self.x = self.x[:n].astype(dtype), self.x[n:]
+        labels, self.y = self.y[:n].astype(dtype), self.y[n:]
+        return first, labels
+
+
+def limit_by_hand(w1, x, y, alpha):
+    """SGD of the five-layer limit: n first-layer units, one number for each layer above W_2."""
+    n = len(w1)
+    w1, w2, w3, w4, w5 = w1.copy(), np.ones(n), 1.0, 1.0, 0.0
+    for point, label in zip(x, y, strict=True):
+        h1 = w1 @ point
+        seen = np.maximum(h1, 0.0)
+        h2 = np.mean(w2 * seen)
+        h3 = w3 * max(h2, 0.0)
+        h4 = w4 * max(h3, 0.0)
+        d5 = 2.0 * (w5 * max(h4, 0.0) - label)
+        d4 = (h4 > 0) * w5 * d5
+        d3 = (h3 > 0) * w4 * d4
+        d2 = (h2 > 0) * w3 * d3
+        d1 = (h1 > 0) * w2 * d2
+        w5 -= alpha * max(h4, 0.0) * d5
+        w4 -= alpha * max(h3, 0.0) * d4
+        w3 -= alpha * max(h2, 0.0) * d3
+        w2 = w2 - alpha * seen * d2
+        w1 = w1 - alpha * d1[:, None] * point
+    return w1, w2, (w3, w4, w5)
+
+
+def test_middle_weights_without_spread_are_the_limit_whatever_their_width():
+    # docs/multilayer.md derives that the limit is the network with τ2 = 0, and that one unit of a
+    # middle layer stands for all: by hand, with one unit, and with seven, all in float64
+    n, steps, alpha = 30, 60, 0.02
+    classes = GaussianClasses.std(6, 0.8)
+    rng = np.random.default_rng(5)
+    w1 = 0.6 * rng.standard_normal((n, 6))
+    x, y = classes.sample(steps, rng)
+    by_hand = limit_by_hand(w1, x, y, alpha)
+    for width in (1, 7):
+        layers = [Dense(n), *[Dense(width, mean=1.0, std=0.0)] * 3, Dense(1, std=0.0)]
+        network = MultilayerNetwork(6, layers)
+        start = (w1.T.copy(), *network.initial(0)[1:])
+        end = multilayer_sgd(network, InOrder(x, y), start, steps=steps, epsilon=alpha, rng=0).theta
+        assert abs(w1.T - end[0]).max() > 0.01  # or nothing would be tested
+        assert end[0] == pytest.approx(by_hand[0].T, abs=1e-12)
+        assert end[1] == pytest.approx(np.repeat(by_hand[1][:, None], width, axis=1), abs=1e-12)
+        for weights, number in zip(end[2:], by_hand[2], strict=True):
+            assert weights == pytest.approx(np.full_like(weights, number), abs=1e-12)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.special import gammaln
+from scipy.special import gammaln, roots_genlaguerre
 
 import jkoflow as jf
 from jkoflow import Particles
@@ -89,6 +89,33 @@ def test_published_plateaus_and_escapes():
     assert 2 * run.energies[-1] == pytest.approx(1.0189, abs=0.003)  # intrinsic time 1
     mean = run.final.points.mean(axis=0)
     assert mean == pytest.approx([0.3724, 0.4969, 0.4224, 0.5927], abs=0.004)  # time error
+
+
+def test_an_even_start_has_the_flow_of_its_law():
+    """R and the mean of b at intrinsic time 5 (T = 10), Δ = .6: particles against cubature."""
+    R = reduced_relu_risk(GaussianClasses.std(320, 0.6, active=60), terms=2)
+
+    def at_the_end(points, weights):
+        for _ in range(50):  # RK4 of the particles' equation, dT = .2
+            k1 = R.gradient_at_points(points, weights)
+            k2 = R.gradient_at_points(points - 0.05 * k1, weights)
+            k3 = R.gradient_at_points(points - 0.05 * k2, weights)
+            k4 = R.gradient_at_points(points - 0.1 * k3, weights)
+            points = points - 0.1 / 6 * (k1 + 2 * k2 + 2 * k3 + k4)  # ½R moves by half of R's
+        return R.value_at_points(points, weights), weights @ points[:, 1]
+
+    nodes, masses = [], []
+    for k in (60, 260):  # r²/2 of χ_k has a gamma law: a product of two Gauss–Laguerre rules
+        x, w = roots_genlaguerre(10, 0.5 * k - 1)
+        nodes.append(0.8 / np.sqrt(320) * np.sqrt(2 * x))
+        masses.append(w / w.sum())
+    r1, r2 = (r.ravel() for r in np.meshgrid(*nodes, indexing="ij"))
+    law = at_the_end(np.stack([np.ones(100), np.ones(100), r1, r2], axis=1),
+                     np.outer(*masses).ravel())  # fmt: skip
+    assert law == pytest.approx((0.8478, 0.0842), abs=1e-4)  # the digits that the demo quotes
+    even = normal_four_parameters(300, 320, 60, 0.8)
+    # 1/n of the spread .3 of what the particles do: independent ones would be off by .005
+    assert at_the_end(even.points, even.weights) == pytest.approx(law, abs=0.001)
 
 
 BAD = [np.ones((3, 4)), np.ones(5), [[np.nan] * 5], np.ones((3, 5)) * 1j]

@@ -20,8 +20,7 @@ from jkoflow.measures.profiles import barenblatt_speed
 from jkoflow.steppers import BackAndForth, ConvexProgram, EntropicScaling
 from jkoflow.steppers.exact import next_scale
 
-ASCENT = BackAndForth()
-PATIENT = BackAndForth(tolerance=1e-11, max_iterations=2000)  # for errors of 1e-6
+ASCENT = BackAndForth(tolerance=1e-11, max_iterations=2000)  # for errors of 1e-6
 DEBIASED = EntropicScaling(tolerance=1e-10, max_iterations=10_000)
 BLURRED = EntropicScaling(debiased=False, tolerance=1e-10, max_iterations=10_000)
 ORACLE = ConvexProgram()
@@ -146,8 +145,6 @@ LIMITED = (25, 50, 100, 200)  # ConvexProgram keeps the whole coupling
 def in_h(name, problem, expected=2.0, within=0.15, reason=CURVED, short="", sizes=None, slow=False):
     (measure, energy), stepper = problem, STEPPERS[name]
     error, usual, against = PROBLEMS[problem]
-    if name == "BackAndForth" and "walls" in measure:
-        stepper = PATIENT
     return Case(name, measure, energy, "h", sizes or usual, lambda n: error(stepper, n), against,
                 expected, within, reason, short, slow)  # fmt: skip
 
@@ -268,7 +265,7 @@ def volumes_and_barenblatt(n, m=2.0, c=0.1, t=0.15):
 
 
 FEW = (8, 16, 32, 64)
-SHARP = {"BackAndForth(refine=1)": BackAndForth(refine=1), "EntropicScaling": DEBIASED}
+SHARP = {"BackAndForth": ASCENT, "EntropicScaling": DEBIASED}
 IN_TIME = [
     *(Case(name, "Grid, line", "entropy + quadratic (OU)", "τ", FEW,
            ou_in_time(stepper, 256), "exact moments", 1.0, 0.15)
