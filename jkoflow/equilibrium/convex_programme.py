@@ -18,6 +18,7 @@ from ..status import InvalidProblem, NotDefined, Status
 from .atoms import join, slide
 from .lowest import Lowest, lowest_on_box
 
+_DUST = 1e-13  # of the largest mass: what rounding leaves where there is none
 
 @dataclass(frozen=True)
 class ConvexMinimum:
@@ -204,7 +205,7 @@ class Programme:
         right = np.zeros(len(system))
         right[-1] = s
         p = nnls(system, right, maxiter=30 * len(points))[0]
-        used = p > 0
+        used = p > _DUST * p.max()
         return points[used], p[used] / p[used].sum()
 
 

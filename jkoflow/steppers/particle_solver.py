@@ -55,7 +55,7 @@ def minimise(
         if iteration - since < _PATIENCE:
             there = line_search(objective, here, descent.direction(here, goal))
         if there is None:
-            if descent.forget():
+            if objective.hear_noise(here) or descent.forget():
                 since = iteration
                 continue
             return Outcome(best, _exhausted(objective, best), iteration)

@@ -15,6 +15,7 @@ from scipy.ndimage import correlate1d, spline_filter1d
 from ..measures.base import Array
 from .legendre_kernels import transform_lines, transposed_lines
 
+
 def spline_values(c: Array, refine: int = 1) -> Array:
     """The spline at its own nodes; a symmetric matrix, so its own transpose.
 

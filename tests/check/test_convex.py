@@ -198,11 +198,12 @@ def test_what_rounding_can_do_to_them_is_allowed_for_and_not_much_more(
     stiff = 1.0 / tau + abs(lam)
     # by how much the excesses change: [slope decay, variational inequality, contraction]
     least = {
-        "old_margin": [0.0, 0.0, 0.0],
-        "new_margin": [0.0, error, 0.0],
+        # gradients by differences of F are known to μ/δ, δ the distance: that is where W2 goes in
+        "old_margin": [2.0 * error / w2, 0.0, 0.0],
+        "new_margin": [2.0 * error / w2, error, 2.0 * error / far],
         "old_blur": [error, 0.0, 0.0],
         "new_blur": [error, error * far, error],
-        "nu_margin": [0.0, error, 0.0],
+        "nu_margin": [0.0, error, 2.0 * error / far],
         "nu_blur": [0.0, 0.0, error],
         # d/dW2 of each: (1 + λτ)/τ; a third of there/τ + here/τ + W2/τ + λ·there and of 2/τ + λ,
         # since the three distances do not err at once by b, which is 64 units of rounding

@@ -109,8 +109,9 @@ def test_fast_diffusion_of_second_order(m, c, b, tau) -> None:
         out = step(jf.PowerEnergy(m, c), before, tau)
         assert out.stats["iterations"] < 150  # the metric knows of heavy tails
         errors.append(l1(out.measure, exact))
-    assert errors[1] < 0.2 * l1(before, exact)
-    assert np.log2(errors[0] / errors[1]) == pytest.approx(1.8, abs=0.3)  # h is b/3 and b/6
+    assert errors[1] < 0.03 * l1(before, exact)
+    # three and more while h is b/3 and b/6: 2.8 from b/5 to b/10, and falling
+    assert np.log2(errors[0] / errors[1]) > 1.8
 
 
 def test_sums_of_internal_energies_reach_their_gibbs_density() -> None:
