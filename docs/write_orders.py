@@ -39,7 +39,8 @@ writes this page; `tests/rates/test_order_table.py` asserts every row. The param
 - **refined**: n, cells or points of a law; h, cells on an axis of a grid, or rings and layers of
   a mesh; τ, steps to a fixed time; ε, one over the kernel's variance. **order** is minus the
   slope of log error against log size, fitted over all sizes shown; **expected** is what theory
-  says for these sizes, with the tolerance that the test allows. "exact" means no error but
+  says, or where sizes are far from the limit what the note explains, with the tolerance that the
+  test allows. "exact" means no error but
   rounding.
 - **Errors.** In n and h: of one step at a fixed τ against the exact JKO step, L2 between points
   on cells, particles and meshes, L1 between densities on grids. In τ: of the flow at a fixed time

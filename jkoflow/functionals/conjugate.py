@@ -163,7 +163,7 @@ class OfSum:
     def density(self, price: Array) -> Array:
         prices, logs = self._table
         bought = price > prices[0]
-        wanted = price[bought]
+        wanted = np.minimum(price[bought], prices[-1])  # above, e^60 is as good as any
         ell = np.interp(wanted, prices, logs)
         with np.errstate(over="ignore", invalid="ignore"):
             for _ in range(30):

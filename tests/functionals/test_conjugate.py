@@ -87,9 +87,12 @@ def test_the_mass_is_one_where_prices_are_steep() -> None:
         assert rho.sum() / 256 == pytest.approx(1.0, abs=1e-12 / 1e-3) and rho.max() <= 1.0
 
 
-def test_too_small_a_box_is_an_error() -> None:
+@pytest.mark.parametrize("inner", [n for n in ENERGIES if "c" not in n.split()[0]] + [None])
+def test_too_small_a_box_is_an_error(inner) -> None:
+    bounded = jf.Congestion(0.5) if inner is None else jf.Congestion(0.5) + ENERGIES[inner]
+    price = np.linspace(-1.0, 1.0, 16).reshape(4, 4)
     with pytest.raises(MissingStructure, match="box"):
-        normalised(conjugate(jf.Congestion(0.5)), np.zeros((2, 2)), 0.25)
+        normalised(conjugate(bounded), price, 1.0 / 16)
 
 
 @pytest.mark.parametrize("F", [
