@@ -60,7 +60,8 @@ class OfPower:
         base = price * ((self.m - 1.0) / (self.c * self.m))
         if self.m == 2.0:
             return np.maximum(base, 0.0)
-        with np.errstate(divide="ignore"):  # m < 1: the price 0 buys any density
+        # m < 1: the price 0 buys any density; under a bound no price is too high
+        with np.errstate(divide="ignore", over="ignore"):
             return np.asarray(np.maximum(base, 0.0) ** (1.0 / (self.m - 1.0)))
 
     def surplus(self, price: Array, density: Array) -> Array:
