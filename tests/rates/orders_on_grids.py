@@ -186,7 +186,7 @@ def cases_in_h():
         measure, energy = problem
         for name in ("BackAndForth", "EntropicScaling", "EntropicScaling(debiased=False)"):
             more = {"within": 0.15, **ON_GRIDS[name].get(energy, {})}
-            if name == "BackAndForth" and measure == "Grid, plane":
+            if name == "BackAndForth" and problem == ("Grid, plane", "entropy + quadratic (OU)"):
                 more.setdefault("sizes", (32, 64, 128))
             if name == "EntropicScaling" and measure == "Grid, line":
                 more.setdefault("sizes", (64, 128, 256, 512))
