@@ -22,9 +22,9 @@ from ..measures.discrepancy import (
     variation_and_distance,
 )
 from ..measures.gaussian import Gaussian
-from ..measures.grid import Grid
+from ..measures.grid import Grid, with_whole_obstacles
 from ..measures.quadrature import Rule, Space, domain_of
-from ..measures.rules import refined, rules_of, shaped, tabulated, with_whole_obstacles
+from ..measures.rules import refined, rules_of, shaped, tabulated
 from ..status import InvalidProblem, MissingStructure, NotDefined
 from ..verdict import Finding, Report, Verdict, at_most, rejected, undecided
 from . import policy
@@ -216,7 +216,7 @@ def _cut(question: Question, mu: Grid, fine: Grid, centres: Array) -> Question:
     """The exponent on the finer cells; obstacles are whole cells of μ."""
     asked = question.exponent
     return question._replace(exponent=lambda at, x, w: with_whole_obstacles(
-        mu, fine, asked(at, x, w), centres))  # fmt: skip
+        asked(at, x, w).reshape(fine.shape), centres.reshape(mu.shape)).ravel())  # fmt: skip
 
 
 def _compared(

@@ -229,6 +229,20 @@ def centres(lower: Array, spacing: Array, shape: tuple[int, ...]) -> Array:
     return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(shape))
 
 
+def repeated(cells: Array, parts: int) -> Array:
+    """Values on cells, on cells cut into so many parts an axis."""
+    for axis in range(cells.ndim):
+        cells = np.repeat(cells, parts, axis=axis)
+    return cells
+
+
+def with_whole_obstacles(fine: Array, cells: Array) -> Array:
+    """Values on cells cut into parts; but where they, or that at their cell's centre, are
+    infinite, the centre's: a cell is an obstacle or is not."""
+    centre = repeated(cells, fine.shape[0] // cells.shape[0])
+    return np.where(np.isfinite(centre) & np.isfinite(fine), fine, centre)
+
+
 def _values(f: Callable[[Array], ArrayLike], x: Array) -> Array:
     """A user's density at points."""
     if not callable(f):

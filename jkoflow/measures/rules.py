@@ -13,7 +13,7 @@ from ..status import NotDefined
 from .base import Array, Measure
 from .cells import Cells
 from .gaussian import Gaussian
-from .grid import Grid
+from .grid import Grid, repeated
 from .quadrature import NODES, LogFunction, Rule, Space
 from .radial import Radial, log_ball_volume
 
@@ -136,10 +136,7 @@ def grid_rule(mu: Grid, level: int) -> Rule:
 
 def refined(mu: Grid, level: int) -> Grid:
     """The same density on cells cut into `PARTS`; level 0 is coarse, 1 fine."""
-    density = mu.density
-    for axis in range(mu.dim):
-        density = np.repeat(density, PARTS[mu.dim][level], axis=axis)
-    return Grid(density, mu.lower, mu.upper)
+    return Grid(repeated(mu.density, PARTS[mu.dim][level]), mu.lower, mu.upper)
 
 
 def shaped(mu: Grid, fine: Grid, log_f: Array) -> Rule:
@@ -159,16 +156,6 @@ def shaped(mu: Grid, fine: Grid, log_f: Array) -> Rule:
         mass = np.log(mu.mass).reshape(mu.shape)[(slice(None), None) * mu.dim]
     log_mass = (mass + logs - logsumexp(logs, axis=inner, keepdims=True)).ravel()
     return _on_cells(fine, log_mass, 0.0)
-
-
-def with_whole_obstacles(mu: Grid, fine: Grid, values: Array, centres: Array) -> Array:
-    """Values (M,) on the finer cells; but where they, or that of their cell's centre, are
-    infinite, the centre's: a cell of μ is an obstacle or is not."""
-    for axis in range(mu.dim):
-        centres = np.repeat(centres.reshape(mu.shape) if axis == 0 else centres,
-                            fine.shape[axis] // mu.shape[axis], axis=axis)  # fmt: skip
-    centres = centres.ravel()
-    return np.where(np.isfinite(values) & np.isfinite(centres), values, centres)
 
 
 def tabulated(fine: Grid, log_f: Array) -> Rule:

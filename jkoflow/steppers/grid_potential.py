@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from ..functionals.base import Functional, Smooth, make_sum
 from ..measures.base import Array
-from ..measures.grid import Grid, centres
+from ..measures.grid import Grid, centres, with_whole_obstacles
 
 
 class Linearised:
@@ -30,9 +30,7 @@ class Linearised:
     def _walled(self, refined: Array) -> Array:
         """Obstacles are whole cells: those whose centres V = +∞ holds at."""
         centre = _variation(self.straight, self.mu, self.mu.points).reshape(self.mu.shape)
-        for axis in range(centre.ndim):
-            centre = np.repeat(centre, self.refine, axis=axis)
-        return np.where(np.isfinite(centre) & np.isfinite(refined), refined, centre)
+        return with_whole_obstacles(refined, centre)
 
     @property
     def linear(self) -> bool:
