@@ -104,10 +104,11 @@ class Noise(NamedTuple):
     @staticmethod
     def at(F: Functional, mu: Measure) -> Noise:
         """Measured at one measure, as `evaluate` does, with the arithmetic of `at_many`."""
-        here, laws = at_many(F, Laws([mu])), Laws([mu])
+        laws = Laws([mu])
+        here = at_many(F, laws)
         try:
-            there = at_many(F, Laws([nudged(mu)]))
-            blur = laws.lengths(there.gradient - here.gradient)[0]
+            there = at_many(F, moved := Laws([nudged(mu)]))
+            blur = laws.apart(here.gradient, moved, there.gradient)[0]
             shift = abs(there.energy[0] - here.energy[0])
         except (InvalidFunctional, InvalidMeasure):  # too near to the edge of F's domain
             blur = shift = np.inf

@@ -195,21 +195,21 @@ def _by_quadrature(
     log_f = [lambda x, r=r: -question.exponent(x, r.points, r.masses) for r in rho]
     box = space.support(log_f[0])
     hat = [space.integrated(f, box, level) for level, f in enumerate(log_f)]
-    found = [_numbers(question, *laws) for laws in zip(rho, hat, strict=True)]
-    return _compared(rho[1], hat[1], found, question.talagrand, tolerance, (TAILS, REFINED))
+    levels = [(question, *laws) for laws in zip(rho, hat, strict=True)]
+    return _compared(levels, tolerance, (TAILS, REFINED))
 
 
 def _by_cells(F: Any, mu: Grid, asked: Question, tolerance: float) -> Compared:
     """On a grid's own box: ρ is the density with its cells' masses that is shaped like ρ̂ inside
     of them, on cells cut coarsely and finely."""
-    found, centres = [], asked.exponent(mu.points, mu.points, mu.weights)
+    levels, centres = [], asked.exponent(mu.points, mu.points, mu.weights)
     for level in (0, 1):
         fine = refined(mu, level)
         question, x = _cut(_question(F, fine, None), mu, fine, centres), fine.points
         rho = shaped(mu, fine, -question.exponent(x, x, fine.weights))
         hat = tabulated(fine, -question.exponent(x, x, rho.masses))
-        found.append(_numbers(question, rho, hat))
-    return _compared(rho, hat, found, asked.talagrand, tolerance, (INSIDE, REFINED), together=True)
+        levels.append((question, rho, hat))
+    return _compared(levels, tolerance, (INSIDE, REFINED), together=True)
 
 
 def _cut(question: Question, mu: Grid, fine: Grid, centres: Array) -> Question:
@@ -220,17 +220,18 @@ def _cut(question: Question, mu: Grid, fine: Grid, centres: Array) -> Question:
 
 
 def _compared(
-    rho: Rule, hat: Rule, found: Any, talagrand: float, tolerance: float, assumed: tuple[str, ...],
+    levels: list[tuple[Question, Rule, Rule]], tolerance: float, assumed: tuple[str, ...],
     together: bool = False,
 ) -> Compared:  # fmt: skip
     """The fine numbers, and as their errors what they differ by from the coarse ones: KL's terms
     each by itself, but where ρ and ρ̂ are read ``together``, at the same points."""
+    found, (question, rho, hat) = [_numbers(*level) for level in levels], levels[1]
     terms, numbers = found[1]
     off, errors = (policy.QUADRATURE * np.abs(np.where(a == b, 0.0, a - b))
                    for a, b in zip(*found, strict=True))  # fmt: skip
     errors[0] = (errors[0] if together else off.sum()) + rounding(terms)
     line = rho.points.shape[1] == 1
-    most = math.sqrt(talagrand * max(numbers[0] + errors[0], 0.0))
+    most = math.sqrt(question.talagrand * max(numbers[0] + errors[0], 0.0))
     if not line and most < numbers[2]:
         numbers[2], errors[2] = most, 0.0
     reach, how = distance_by_divergence(hat, tolerance), LINE if line else BOX

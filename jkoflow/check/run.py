@@ -21,9 +21,10 @@ from ..status import InvalidProblem, Status
 from ..store.format import Altered, Impossible, read_run
 from ..verdict import Decided, Finding, Report, Verdict, at_most, rejected, undecided, worst
 from . import policy
+from .around import breadth
 from .convex import Dissipation, Reference, against, modulus, slope_decay
 from .evaluate import Noise, Stack, evaluate
-from .functional import attack, breadth, guarded, on_some_cells
+from .functional import attack, guarded, on_some_cells
 from .grid import judged_on_grid
 from .step import Steps, evaluated, grid_step, judged, membership, steps_of, told
 

@@ -82,7 +82,7 @@ def _entries(after: Measure, before: Measure, witness: Witness | None) -> Any:
         raise Decided(undecided(CLAIM, "no witness: only on the line is none needed"))
     if witness.kind == "pairing":
         return np.arange(n), _read(witness, "order", (n,), "iu"), after.weights
-    if witness.kind == "coupling":
+    if witness.kind in ("coupling", "grid"):
         k = np.shape(witness.arrays.get("values", ()))[:1] or (0,)
         integers = (_read(witness, name, k, "iu") for name in ("rows", "columns"))
         return *integers, _read(witness, "values", k)
@@ -125,9 +125,7 @@ def _require_marginals(rows: Array, columns: Array, values: Array, a: Array, b: 
 
 def coupling_cost(after: Measure, before: Measure, witness: Witness) -> float:
     """Σ π_ij |X_i − x_j|², an upper bound of W2², for a coupling that a witness gives."""
-    k = np.shape(witness.arrays.get("values", ()))[:1] or (0,)
-    rows, columns = (_read(witness, name, k, "iu") for name in ("rows", "columns"))
-    values = _read(witness, "values", k)
+    rows, columns, values = _entries(after, before, witness)
     _require_marginals(rows, columns, values, after.weights, before.weights)
     moved = after.points[rows] - before.points[columns]
     return float(values @ (moved * moved).sum(axis=1))
@@ -172,12 +170,13 @@ def _maps(after: Laws, before: Laws, witnesses: Sequence[Witness | None]) -> Tra
         np.linalg.cholesky(A + (room + _TINY)[:, None, None] * np.eye(after.mu.dim))
     except np.linalg.LinAlgError:
         raise _false("the map's matrix is not positive, hence not optimal") from None
-    moved, old = after.roots @ A, before.covariances
-    error = np.linalg.norm(np.swapaxes(moved, 1, 2) @ moved - old, axis=(1, 2))
+    moved, old = A @ (after.vectors * after.std[:, None, :]), before.covariances
+    error = np.linalg.norm(moved @ np.swapaxes(moved, 1, 2) - old, axis=(1, 2))
     bound = policy.MAP * np.linalg.norm(old, axis=(1, 2))
     bound += policy.EPS * (after.std**2).max(axis=1)
     finding = worst(CLAIM, error, bound, (), "the map does not take the new law to the old one")
-    away = np.concatenate([(after.means - before.means)[:, None], after.roots - moved], axis=1)
+    away = after.stretches(after.means - before.means, after.std)
+    away[:, 1:] -= np.swapaxes(after.vectors, 1, 2) @ moved
     return Transport((away * away).sum(axis=(1, 2)), away, np.zeros(len(A)), finding)
 
 

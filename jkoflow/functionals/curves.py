@@ -76,7 +76,8 @@ def displacement(F: Functional, mu: Measure, v: Array, gradient: Array) -> Curve
     squares = [float(mu.weights @ np.einsum("ij,ij->i", a, a)) for a in (gradient, v)]
     slope = float(mu.weights @ np.einsum("ij,ij->i", gradient, v))
     size = float(np.sqrt(squares[0] * squares[1]))
-    return Curve(lambda t: F.value(mu.displaced(t * v)), slope, size)
+    tangent = mu.tangent(v)
+    return Curve(lambda t: F.value(mu.moved(t * tangent)), slope, size)
 
 
 def mixture(S: Smooth, x: Array, w: Array, y: Array, u: Array) -> Curve:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..measures.base import Array
-from ..measures.many import Laws, coefficients
+from ..measures.many import Laws
 from ..status import InvalidFunctional
 from .base import Functional, Smooth
 from .internal import Entropy, Internal
@@ -18,7 +18,7 @@ from .potential import QuadraticPotential
 class AtMany(NamedTuple):
     """F at K measures, with the sizes from which errors of rounding come.
 
-    ``energy`` (K,); ``gradient`` ∇δF (K, n, d), or its coefficients on Gaussians; ``slope`` (K,)
+    ``energy`` (K,); ``gradient`` ∇δF (K, n, d), on Gaussians as `Laws.tangents`; ``slope`` (K,)
     its norm in L²(ρ); ``scale`` (K,), Σ|c_k F_k| + ‖x‖‖∇δS‖, S the smooth part; ``size`` (K,), the
     norms of the gradients of the smooth and the internal part before they cancel.
     """
@@ -59,7 +59,7 @@ def at_many(F: Functional, laws: Laws) -> AtMany:
                 scale = scale + laws.extents * length
             for c, value, _ in found:
                 energy, scale = energy + c * value, scale + np.abs(c * value)
-        gradient = _sum(gradients) if gradients else np.zeros_like(laws.x)
+        gradient = _sum(gradients) if gradients else laws.tangents(np.zeros_like(laws.x))
         slope = laws.lengths(gradient) if len(gradients) > 1 else size
     if not (np.isfinite(energy).all() and np.isfinite(slope).all()):
         raise InvalidFunctional("F or its gradient is NaN or infinite here")
@@ -100,21 +100,20 @@ def _term(f: Functional, laws: Laws) -> Part:
             f"{f!r} gives values of shape {values.shape[1:]} and gradients of shape "
             f"{gradients.shape[1:]}, not () and {x.shape[1:]}"
         )
-    return values, coefficients(laws.mu.dim, gradients) if laws.gaussian else gradients
+    return values, laws.tangents(gradients)
 
 
 def _entropy(f: Any, laws: Laws) -> Part:
-    """−½ log det(2πe Σ), and the coefficients of ∇log ρ = −R⁻¹z."""
+    """−½ log det(2πe Σ), and ∇log ρ = −R⁻²(x − m)."""
     values = -0.5 * laws.mu.dim * (np.log(2.0 * np.pi) + 1.0) - np.log(laws.std).sum(axis=1)
-    inverse = laws.powers(-1.0)
-    return values, np.concatenate([np.zeros_like(inverse[:, :1]), -inverse], axis=1)
+    return values, laws.stretches(0.0, -1.0 / laws.std)
 
 
 def _quadratic(f: Any, laws: Laws) -> Part:
-    """(λ/2)(|m − c|² + tr Σ), and the coefficients of λ(x − c)."""
+    """(λ/2)(|m − c|² + tr Σ), and λ(x − c)."""
     away = laws.means - (0.0 if f.center is None else f.center)
     values = 0.5 * f.strength * ((away**2).sum(axis=1) + (laws.std**2).sum(axis=1))
-    return values, f.strength * np.concatenate([away[:, None], laws.roots], axis=1)
+    return values, laws.stretches(f.strength * away, f.strength * laws.std)
 
 
 _CLOSED: dict[type[Functional], Callable[[Any, Laws], Part]] = {

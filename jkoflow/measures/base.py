@@ -40,6 +40,27 @@ class Measure(ABC):
     def displaced(self, v: ArrayLike) -> Measure:
         """Push the measure forward by x ↦ x + v(x), with ``v`` of the shape of ``points``."""
 
+    def tangent(self, v: ArrayLike) -> Array:
+        """What `displaced` uses of the field ``v``, linear in it; see `moved` and `length`."""
+        return self._displacement(v)
+
+    def moved(self, tangent: Array) -> Measure:
+        """The measure displaced by a field of which the `tangent` is known.
+
+        Examples
+        --------
+        >>> from jkoflow import Gaussian
+        >>> mu = Gaussian(0.0, 4.0)
+        >>> there = mu.tangent(mu.points)
+        >>> [mu.moved(t * there).cov().item() for t in (0.5, 1.0)], mu.length(there)
+        ([9.0, 16.0], 2.0)
+        """
+        return self.displaced(tangent)
+
+    def length(self, tangent: Array) -> float:
+        """Its norm in L²(ρ)."""
+        return float(np.sqrt(self.weights @ np.einsum("ij,ij->i", tangent, tangent)))
+
     @abstractmethod
     def to_arrays(self) -> dict[str, Array]:
         """All that is needed to build the measure again, as a dict of arrays."""

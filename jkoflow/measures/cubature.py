@@ -40,6 +40,20 @@ def normal_cubature(dim: int) -> tuple[Array, Array]:
     return _read_only(z, np.full(2 * dim, 0.5 / dim))
 
 
+def coefficients(dim: int, v: Array) -> Array:
+    """(Σ w v, Σ w z vᵀ), shape (…, 1 + dim, dim), of fields v (…, n, dim) at the default points z.
+
+    Those of b + Bz are b and Bᵀ.
+    """
+    return np.asarray(_against_affine(dim) @ v)
+
+
+@lru_cache(maxsize=16)
+def _against_affine(dim: int) -> Array:
+    z, w = normal_cubature(dim)
+    return np.vstack([w, (z * w[:, None]).T])
+
+
 @lru_cache(maxsize=16)
 def tensor_cubature(dim: int, order: int) -> tuple[Array, Array]:
     """Gauss–Hermite with ``order`` nodes an axis: exact to degree 2·order − 1 in each variable.

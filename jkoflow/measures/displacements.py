@@ -88,7 +88,7 @@ def _fields(mu: Measure, spread: float, rng: np.random.Generator) -> list[Array]
 def _affine(vectors: Array, z: Array, spread: float, rng: np.random.Generator) -> list[Array]:
     """b + Az, A symmetric with these eigenvectors, |A| ≤ ½."""
     stretch = rng.uniform(-0.5, 0.5, (4, z.shape[1]))
-    return [spread * rng.normal(size=z.shape[1]) + z @ (vectors * s) @ vectors.T for s in stretch]
+    return [spread * rng.normal(size=z.shape[1]) + z @ ((vectors * s) @ vectors.T) for s in stretch]
 
 
 def _unturned(mu: Mesh, v: Array) -> Array:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from ..status import InvalidMeasure, NotDefined
 from .base import Array, Measure, finite_array, frozen, real_array, register
-from .cubature import normal_cubature, tensor_cubature
+from .cubature import coefficients, normal_cubature, tensor_cubature
 
 _ROUNDING = 1e-12  # relative to the largest eigenvalue: below it, a negative one is rounding
 
@@ -167,10 +167,19 @@ class Gaussian(Measure):
         B = Σ w_i v_i z_iᵀ; the new law has mean m + b and covariance (Σ^½ + B)(Σ^½ + B)ᵀ. For
         v(x) = b + A(x−m) that is (I+A)Σ(I+A)ᵀ, exactly; a v that is not affine is projected.
         """
-        z, w = normal_cubature(self.dim)
-        v = self._displacement(v)
-        factor = self.sqrt_cov + (v * w[:, None]).T @ z
-        return Gaussian(self._mean + w @ v, factor @ factor.T)
+        return self.moved(self.tangent(v))
+
+    def tangent(self, v: ArrayLike) -> Array:
+        """b and Bᵀ of `displaced`, shape (1 + d, d)."""
+        return coefficients(self.dim, self._displacement(v))
+
+    def moved(self, tangent: Array) -> Gaussian:
+        factor = self.sqrt_cov + tangent[1:].T
+        return Gaussian(self._mean + tangent[0], factor @ factor.T)
+
+    def length(self, tangent: Array) -> float:
+        """Of the affine part of the field."""
+        return float(np.linalg.norm(tangent))
 
     def is_singular(self) -> bool:
         """Whether the law has no density."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from .base import Array
 from .cells import Cells
-from .cubature import normal_cubature
+from .cubature import coefficients
 
 _SMALLEST = 1e-150  # norms below it have squares that are rounded, or zero
 
@@ -18,8 +18,9 @@ _SMALLEST = 1e-150  # norms below it have squares that are rounded, or zero
 class Laws:
     """K alike measures: points ``x`` (K, n, d), not to be written to, and weights ``w`` (n,).
 
-    Of Gaussians, fields v at the points m + Rz are kept as their `coefficients` (K, 1+d, d).
-    ``means`` (K, d), ``std`` (K, d) and ``vectors`` (K, d, d) are those of N(m, R²).
+    ``means`` (K, d), ``std`` (K, d) and ``vectors`` (K, d, d) are those of Gaussians N(m, R²),
+    R = U diag(std) Uᵀ. Their fields are kept as tangent vectors b + H(x − m), H symmetric, in the
+    form of b and Uᵀ(HR)U, (K, 1+d, d), the norm of which is that in L²(ρ): see `tangents`.
 
     Parameters
     ----------
@@ -74,38 +75,53 @@ class Laws:
         """Whether points of the line are sorted in each of the measures; NaN never is."""
         return bool((self.x[:, 1:] >= self.x[:, :-1]).all())
 
-    @cached_property
-    def roots(self) -> Array:
-        """R, the symmetric roots of the covariances of Gaussians, (K, d, d)."""
-        return self.powers(1.0)
-
-    def powers(self, exponent: float) -> Array:
-        """R^exponent, (K, d, d)."""
-        scaled = self.vectors * (self.std**exponent)[:, None, :]
-        return np.asarray(scaled @ np.swapaxes(self.vectors, 1, 2))
-
     def is_decomposed(self, tolerance: float) -> bool:
         """Whether ``std`` and ``vectors`` are those of the covariances, relatively."""
         U, C = self.vectors, self.covariances
         turned = np.swapaxes(U, 1, 2) @ U - np.eye(U.shape[1])
-        off = np.abs(self.powers(2.0) - C).max(axis=(1, 2))
+        squares = (U * self.std[:, None, :] ** 2) @ np.swapaxes(U, 1, 2)
+        off = np.abs(squares - C).max(axis=(1, 2))
         return bool((np.abs(turned) <= tolerance).all() and
                     (off <= tolerance * np.abs(C).max(axis=(1, 2))).all())
 
-    def lengths(self, v: Array) -> Array:
-        """‖v‖ in L²(ρ), (K,); of Gaussians, of the tangent vector that the coefficients stand for.
+    def tangents(self, v: Array) -> Array:
+        """Of fields v (K, n, d) at the points; for Gaussians, the tangent vectors they stand for.
 
-        That vector is b + H(x − m), H symmetric. The points are m + Rz, and a change of R by δR
-        changes an objective by ⟨G, δR⟩, G the second coefficient of its gradient; so
-        HR + RH = G + Gᵀ, and the squared norm is |b|² + tr(HR²H).
+        The points are m + Rz, and a change of R by δR changes an objective by ⟨G, δR⟩ with
+        G = Σ w z vᵀ for its gradient v; so HR + RH = G + Gᵀ.
         """
         if not self.gaussian:
+            return v
+        c = coefficients(self.mu.dim, v)
+        G = np.swapaxes(self.vectors, 1, 2) @ c[:, 1:] @ self.vectors
+        G, sums = G + np.swapaxes(G, 1, 2), self.std[:, :, None] + self.std[:, None, :]
+        H = np.divide(G, sums, out=np.zeros_like(G), where=sums > 0)
+        return np.concatenate([c[:, :1], H * self.std[:, None, :]], axis=1)
+
+    def stretches(self, b: Array | float, diagonal: Array) -> Array:
+        """Tangent vectors b + H(x − m) of Gaussians, HR with this diagonal (K, d) in R's axes."""
+        found = np.zeros((len(self), 1 + self.mu.dim, self.mu.dim))
+        found[:, 0] = b
+        np.einsum("kii->ki", found[:, 1:])[:] = diagonal
+        return found
+
+    def unturned(self, tangents: Array) -> Array:
+        """Tangent vectors with HR in the axes of space, in which those of several laws compare."""
+        if not self.gaussian:
+            return tangents
+        turned = self.vectors @ tangents[:, 1:] @ np.swapaxes(self.vectors, 1, 2)
+        return np.concatenate([tangents[:, :1], turned], axis=1)
+
+    def apart(self, v: Array, others: Laws, u: Array) -> Array:
+        """Lengths (K,) of the differences between tangents v here and u of K other laws nearby."""
+        return self.lengths(others.unturned(u) - self.unturned(v))
+
+    def lengths(self, v: Array) -> Array:
+        """‖v‖ in L²(ρ), (K,), of `tangents` v."""
+        if not self.gaussian:
             return norms(v, self.w)
-        G = np.swapaxes(self.vectors, 1, 2) @ v[:, 1:] @ self.vectors
-        G = G + np.swapaxes(G, 1, 2)
-        sums = self.std[:, :, None] + self.std[:, None, :]
-        H = np.divide(G, sums, out=np.zeros_like(G), where=sums > 0) * self.std[:, None, :]
-        return np.asarray(np.sqrt((v[:, 0] ** 2).sum(axis=1) + (H * H).sum(axis=(1, 2))))
+        flat = v.reshape(len(v), -1, 1)
+        return norms(flat, np.ones(flat.shape[1]))
 
     @cached_property
     def extents(self) -> Array:
@@ -135,12 +151,6 @@ def alike(mu: Any, nu: Any) -> bool:
 
 def _same(a: Any, b: Any) -> bool:
     return a is b or np.array_equal(a, b)
-
-
-def coefficients(dim: int, v: Array) -> Array:
-    """(Σw v, Σw z vᵀ), (K, 1+d, d), of fields v (K, n, d) at the points m + Rz of Gaussians."""
-    z, w = normal_cubature(dim)
-    return np.asarray(np.vstack([w, (z * w[:, None]).T]) @ v)
 
 
 def norms(v: Array, w: Array) -> Array:

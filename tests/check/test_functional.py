@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 import jkoflow as jf
-from jkoflow.check import Finding, Verdict, check_functional, functional, policy
+from jkoflow.check import Finding, Verdict, check_functional, derivatives, policy
+from jkoflow.check.around import Around, breadth
+from jkoflow.check.derivatives import order_of
 from jkoflow.check.evaluate import evaluate
-from jkoflow.check.functional import Around, breadth, order_of
 from jkoflow.functionals.base import Smooth
 from jkoflow.functionals.curves import Curve
 from jkoflow.status import InvalidFunctional, InvalidMeasure, InvalidProblem
@@ -215,10 +216,10 @@ def test_two_directions_at_least_must_be_seen(
 ) -> None:
     names = {v.name[0]: v for v in Verdict}
     found = iter(Finding("gradient", names[letter]) for letter in seen)
-    monkeypatch.setattr(functional, "order_of", lambda *_: next(found))
+    monkeypatch.setattr(derivatives, "order_of", lambda *_: next(found))
     around = Around(jf.QuadraticInteraction(1.0), evaluate(jf.QuadraticInteraction(1.0), CLOUD),
                     np.random.default_rng(0))  # fmt: skip
-    assert Verdict.of(list(functional.gradient(around))) is expected
+    assert Verdict.of(list(derivatives.gradient(around))) is expected
 
 
 def remainder(power: float, slope: float = 1.0) -> Curve:

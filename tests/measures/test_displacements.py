@@ -46,6 +46,16 @@ def test_measures_can_make_them_in_both_directions(mu, spread):
 
 
 @pytest.mark.parametrize("mu", MEASURES, ids=repr)
+def test_tangents_say_of_a_field_what_displacing_needs(mu):
+    """Sums and multiples of them lead where those of the fields lead, and are as long."""
+    v, w, *_ = random_displacements(mu, 0.5, np.random.default_rng(3))
+    there, tangent = mu.displaced(0.3 * v - 0.2 * w), 0.3 * mu.tangent(v) - 0.2 * mu.tangent(w)
+    for name, array in mu.moved(tangent).to_arrays().items():
+        np.testing.assert_allclose(array, there.to_arrays()[name], rtol=0, atol=1e-13)
+    assert abs(mu.length(tangent) - size(0.3 * v - 0.2 * w, mu)) < 1e-13
+
+
+@pytest.mark.parametrize("mu", MEASURES, ids=repr)
 def test_the_seed_decides(mu):
     first, again, other = (
         random_displacements(mu, 1.0, np.random.default_rng(seed)) for seed in (1, 1, 2)

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 import jkoflow as jf
-from jkoflow.measures.many import Laws, alike, coefficients
+from jkoflow.measures.many import Laws, alike
 
 
 def affine_norm(mu: jf.Gaussian, xi: np.ndarray) -> float:  # type: ignore[type-arg]
-    return float(Laws([mu]).lengths(coefficients(mu.dim, xi[None]))[0])
+    laws = Laws([mu])
+    return float(laws.lengths(laws.tangents(xi[None]))[0])
 
 
 def test_the_tangent_norm_of_a_gaussian_field() -> None:
@@ -52,13 +53,26 @@ def test_lengths_are_those_of_each(kind: str) -> None:
         assert abs(laws.lengths(laws.x)[k] - true) < 1e-14 * (1 + true)
 
 
-def test_powers_of_roots() -> None:
+def test_tangent_vectors_in_the_axes_of_space() -> None:
+    """b and HR, whichever signs and order the eigenvectors came in."""
     rng = np.random.default_rng(3)
-    A = rng.normal(size=(4, 3, 3))
-    laws = Laws([jf.Gaussian(a[0], a @ a.T + np.eye(3)) for a in A])
-    np.testing.assert_allclose(laws.roots @ laws.roots, laws.covariances, atol=1e-12)
-    np.testing.assert_allclose(laws.powers(-1.0) @ laws.roots, [np.eye(3)] * 4, atol=1e-12)
+    A, H, b = rng.normal(size=(4, 3, 3)), rng.normal(size=(3, 3)), rng.normal(size=3)
+    measures, H = [jf.Gaussian(a[0], a @ a.T + np.eye(3)) for a in A], H + H.T
+    flipped = measures[0].with_eigen(measures[0].eigen[0][::-1], -measures[0].eigen[1][:, ::-1])
+    laws = Laws([*measures, flipped])
     assert laws.is_decomposed(1e-10)
+    fields = [b + (mu.points - mu.mean()) @ H for mu in laws.measures]
+    unturned = laws.unturned(laws.tangents(np.array(fields)))
+    for mu, found in zip(laws.measures, unturned, strict=True):
+        np.testing.assert_allclose(found, [b, *(H @ mu.sqrt_cov)], atol=1e-12)
+
+
+def test_stretches_are_tangent_vectors() -> None:
+    """R in its own axes is that of the field x − m."""
+    rng = np.random.default_rng(4)
+    laws = Laws([jf.Gaussian(a[0], a @ a.T) for a in rng.normal(size=(4, 3, 3))])
+    fields = laws.tangents(laws.x - laws.means[:, None])
+    np.testing.assert_allclose(fields, laws.stretches(0.0 * laws.means, laws.std), atol=1e-12)
 
 
 def test_a_decomposition_of_another_matrix_is_noticed() -> None:

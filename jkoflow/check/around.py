@@ -1,0 +1,89 @@
+"""What a functional is attacked with: random displacements of a measure, mixtures with others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ..functionals.base import Functional
+from ..functionals.curves import Curve, mixture, remassed
+from ..measures.base import Array, Measure
+from ..measures.cells import Cells
+from ..measures.displacements import (
+    monotone_displacements,
+    random_companions,
+    random_displacements,
+)
+from ..measures.grid import Grid
+from ..measures.mesh import Mesh
+from ..measures.particles import Particles
+from .evaluate import Evaluated, evaluate, norm
+
+
+def breadth(here: Evaluated) -> float:
+    """The standard deviation, but not below a thousandth of the coordinates; 1 for δ_0."""
+    x, w = here.measure.points, here.measure.weights
+    return max(norm(x - w @ x, w), 1e-3 * norm(x, w), here.unit) or 1.0
+
+
+@dataclass(frozen=True)
+class Around:
+    """F near a measure: random displacements of it and mixtures with it, which all tests share."""
+
+    F: Functional
+    here: Evaluated
+    rng: np.random.Generator
+
+    @cached_property
+    def of_points(self) -> Around:
+        """Itself; on a grid, where moving masses blurs them, the smooth part at the centres."""
+        F, mu = self.F.smooth, self.here.measure
+        if not isinstance(mu, Grid):
+            return self
+        return Around(F, evaluate(F, Particles(mu.points, mu.weights)), self.rng)
+
+    @cached_property
+    def fields(self) -> list[Array]:
+        """Displacements, of norm at most the breadth."""
+        return random_displacements(self.here.measure, breadth(self.here), self.rng)
+
+    @cached_property
+    def tangents(self) -> list[Array]:
+        """What displacing the measure by the fields needs of them."""
+        return [self.here.measure.tangent(v) for v in self.fields]
+
+    @cached_property
+    def monotone(self) -> list[Array]:
+        """Those tangents along which internal energies may claim to be convex."""
+        if self.here.measure.kind != "mesh" or not self.F.internal.terms:
+            return self.tangents
+        return monotone_displacements(self.here.measure, breadth(self.here), self.rng)
+
+    @cached_property
+    def displaced(self) -> list[Measure]:
+        """Where they lead."""
+        return [self.here.measure.moved(v) for v in self.tangents]
+
+    @cached_property
+    def values(self) -> list[float]:
+        """F there."""
+        return [self.F.value(nu) for nu in self.displaced]
+
+    @cached_property
+    def others(self) -> list[tuple[Array, Array]]:
+        """Three laws (points, weights) on some of μ's points, displaced."""
+        return random_companions(self.here.measure, self.fields[:3], self.rng)
+
+    @cached_property
+    def mixtures(self) -> list[Curve]:
+        """Of the smooth part with other laws; of the internal part with other masses of cells."""
+        F, mu, found = self.F, self.here.measure, []
+        if F.smooth.terms:
+            S = F.smooth.on(mu)
+            found += [mixture(S, mu.points, mu.weights, y, u) for y, u in self.others]
+        if F.internal.terms and isinstance(mu, (Cells, Grid, Mesh)) and len(mu.mass) > 1:
+            shares = mu.mass * self.rng.uniform(0.1, 1.9, (3, len(mu.mass)))
+            found += [remassed(F.internal, mu, s / s.sum()) for s in shares]
+        return found

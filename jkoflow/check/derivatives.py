@@ -1,0 +1,84 @@
+"""A functional against its own derivatives: remainders of expansions must fall like t²."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..functionals.curves import Curve, displacement
+from ..status import InvalidFunctional
+from . import policy
+from .around import Around, breadth
+from .evaluate import norm, real
+from .verdict import Finding, Verdict, at_most, rejected, undecided
+
+_SCALES = 0.5 * 4.0 ** np.arange(-12.0, 1.0)
+
+
+def gradient(a: Around) -> Iterator[Finding]:
+    """F(μ displaced by tv) − F(μ) − tΣw⟨∇δF, v⟩ = O(t²)."""
+    mu, here, found = a.here.measure, a.here, []
+    if np.isnan(a.values).any():
+        raise InvalidFunctional("F is NaN near the measure")
+    for number, v in enumerate(a.fields):
+        curve, length = displacement(a.F, mu, v, here.gradient), norm(v, mu.weights)
+        curve = curve._replace(size=here.size * length)
+        known = here.energy, here.margin, here.blur * length
+        f = order_of("gradient", curve, *known).at(f"direction {number + 1}")
+        if f.verdict is Verdict.REJECTED and not here.exact:
+            f = undecided(f.claim, f"{f.reason}: the cubature may be too coarse", f.where)
+        elif f.verdict is Verdict.REJECTED and curve.kinked(list(_SCALES[:-1]), *known):
+            f = undecided(f.claim, f"{f.reason}: F has a kink here", f.where)
+        found.append(f)
+    # without the directions that rounding hides, if others are seen
+    clear = [f for f in found if f.verdict is not Verdict.UNDECIDED]
+    yield from clear if len(clear) > 1 else found
+
+
+def first_variation(a: Around) -> Iterator[Finding]:
+    """F(μ + t(ν − μ)) − F(μ) − t∫δF d(ν − μ) = O(t²)."""
+    for number, curve in enumerate(a.mixtures):
+        known = "first variation", curve, real(curve.value(0.0)), a.here.margin
+        found = order_of(*known)
+        if found.verdict is not Verdict.ACCEPTED:
+            found = order_of(*known, 8.0 * curve.noise(1e-7 * breadth(a.here)))
+        yield found.at(f"mixture {number + 1}")
+
+
+def order_of(claim: str, curve: Curve, start: float, margin: float, blur: float = 0.0) -> Finding:
+    """Judge the rate at which |F(ρ_t) − start − t·slope| falls with t; slope is known to ±blur.
+
+    Two steps in a row at which the derivative agrees with the difference are enough (in a row,
+    since a remainder may pass through zero once). Else the order is that of the smallest steps at
+    which the remainder is above rounding, by its margin and by what is seen at the smallest
+    steps, and grows at least like t^0.8, as every error of a derivative does: three times in a
+    row, or twice, which rejects nothing.
+    """
+    noise = margin / 8.0
+    remainder, error = np.empty((2, len(_SCALES)))
+    for k, t in enumerate(_SCALES):
+        remainder[k] = abs(real(curve.value(t)) - start - t * curve.slope)
+        remainder[k] = np.maximum(remainder[k] - t * blur, 0.0)  # NaN stays
+        error[k] = (remainder[k] + noise) / (t * curve.size) if remainder[k] + noise != 0 else 0.0
+        accuracy = error[max(k - 1, 0) : k + 1].max()
+        if k > 0 and accuracy <= policy.DERIVATIVE:
+            return at_most(claim, accuracy, policy.DERIVATIVE)
+    if not np.isfinite(curve.slope):
+        return rejected(claim, "the derivative is NaN or infinite")
+    if remainder[2] < 9.0 * remainder[0]:  # no growth over 16 times: that is rounding
+        noise = max(noise, remainder[:3].max())
+    reached = f"(error {error.min():.1e})"
+    grows = (remainder[:-1] > 4.0 * noise) & (remainder[1:] > 3.0 * remainder[:-1])
+    thrice = np.flatnonzero(grows[:-2] & grows[1:-1] & grows[2:])
+    found = thrice if thrice.size else np.flatnonzero(grows[:-1] & grows[1:])
+    if not found.size:
+        return undecided(claim, f"rounding hides the remainder {reached}")
+    seen = np.log(remainder[found[0] : found[0] + 4])
+    rate, largest = float(seen[2] - seen[0]) / math.log(16.0), float(np.diff(seen[:4]).max())
+    slow = thrice.size > 0 and largest < policy.ORDER_REJECTED * math.log(4.0)
+    wrong = slow and error.min() > policy.DERIVATIVE
+    doubt = Verdict.REJECTED if wrong else Verdict.UNDECIDED
+    reason = f"the remainder falls with order {rate:.2f} instead of 2 {reached}"
+    return at_most(claim, 2.0 - rate, 2.0 - policy.ORDER, (), reason, doubt)
