@@ -13,6 +13,7 @@ from .arguments import is_finite, is_whole
 from .functionals.base import Functional
 from .functionals.identity import array_digest, spec_digest
 from .measures.base import Array, Measure, real_array
+from .measures.cells import Cells
 from .status import InvalidMeasure, InvalidProblem
 
 _MOST_STEPS = 100_000_000
@@ -32,11 +33,15 @@ class Problem:
         Number of steps, for a single ``tau``.
     t_end : float, optional
         End time instead of ``steps``: ⌈t_end/τ⌉ steps, the last one shortened to end there.
+    walls : (lower, upper), optional
+        For `Quantiles` and `Radial`: the space is this interval, and no mass leaves it. One of the
+        ends may be infinite. The boxes of grids have walls without being asked.
 
     Raises
     ------
     InvalidProblem
-        If a step is not positive and finite, or the number of steps is not determined.
+        If a step is not positive and finite, the number of steps is not determined, or the
+        initial measure is not between the walls.
 
     Examples
     --------
@@ -48,6 +53,7 @@ class Problem:
     functional: Functional
     initial: Measure
     taus: Array = field(repr=False)
+    walls: tuple[float, float] | None = field(repr=False)
 
     def __init__(
         self,
@@ -56,6 +62,8 @@ class Problem:
         tau: float | ArrayLike,
         steps: int | None = None,
         t_end: float | None = None,
+        *,
+        walls: ArrayLike | None = None,
     ) -> None:
         if not isinstance(functional, Functional):
             raise InvalidProblem(
@@ -72,6 +80,7 @@ class Problem:
         object.__setattr__(self, "functional", functional)
         object.__setattr__(self, "initial", initial)
         object.__setattr__(self, "taus", taus)
+        object.__setattr__(self, "walls", None if walls is None else interval(walls, initial))
 
     @property
     def steps(self) -> int:
@@ -84,8 +93,9 @@ class Problem:
         return clock(self.taus)
 
     def spec(self) -> dict[str, Any]:
-        """The question's identity: functional, initial measure and steps."""
+        """The question's identity: functional, initial measure, steps, and walls if there are."""
         arrays = self.initial.to_arrays()
+        walls = {} if self.walls is None else {"walls": array_digest(np.array(self.walls))}
         return {
             "functional": self.functional.spec(),
             "initial": {
@@ -94,11 +104,35 @@ class Problem:
             },
             "taus": array_digest(self.taus),
             "steps": self.steps,
+            **walls,
         }
 
     def digest(self) -> str:
         """Hash of `spec`."""
         return spec_digest(self.spec())
+
+
+def interval(walls: ArrayLike, mu: Measure) -> tuple[float, float]:
+    """Walls, as two numbers that the measure is between.
+
+    Raises
+    ------
+    InvalidProblem
+        If they are not, or the measure does not live on the line.
+    """
+    try:
+        ends = real_array(walls, "walls")
+    except InvalidMeasure as error:
+        raise InvalidProblem(str(error)) from error
+    if ends.shape != (2,) or not ends[0] < ends[1]:
+        raise InvalidProblem(f"walls must be two numbers (lower, upper), not {walls!r:.100}")
+    if not isinstance(mu, Cells):
+        raise InvalidProblem(f"walls are for Quantiles and Radial, not for {type(mu).__name__}: "
+                             "a Grid has walls round its box")  # fmt: skip
+    if mu.edges[0] < ends[0] or mu.edges[-1] > ends[1]:
+        raise InvalidProblem(f"the initial measure, from {mu.edges[0]:.6g} to {mu.edges[-1]:.6g}, "
+                             f"is not between the walls {ends.tolist()}")  # fmt: skip
+    return float(ends[0]), float(ends[1])
 
 
 def clock(taus: Array) -> Array:

@@ -38,7 +38,7 @@ SIGNATURES = {
     "Risk": "features targets weights=None",
     "free_energy": "risk lam beta",
     "functional": "* gradient=None convexity=None autodiff=None",
-    "Problem": "functional initial tau steps=None t_end=None",
+    "Problem": "functional initial tau steps=None t_end=None * walls=None",
     "flow": "problem stepper=None * store=None save=every(1) observers=() events=() progress=False "
     "rng=None max_steps=None throw=True",
     "iterate": "problem stepper * rng=None resume=None",
@@ -58,7 +58,7 @@ SIGNATURES = {
     "sgd": "unit population theta0 * steps epsilon xi=1.0 lam=0.0 beta=inf batch=1 rng record",
     "solve_gibbs": "F domain_or_initial",
     "check_functional": "F mu * rng",
-    "check_step": "F before after tau * witness=None",
+    "check_step": "F before after tau * witness=None walls=None",
     "check_run": "problem run",
     "check_fixed_point": "F mu",
     "Report.to_html": "self path",

@@ -50,14 +50,14 @@ def grounds(s: Steps) -> Iterator[Ground]:
     """
     F, laws, many = s.F, s.new.laws, len(s.tau)
     if F.convexity is not None:
-        yield "everywhere", [F.convexity] * many, s.r, (CLAIMED, *s.walls)
+        yield "everywhere", [F.convexity] * many, s.r, (CLAIMED,)
     if F.convex_in_mixtures and not laws.gaussian:
         # cubature points do not move as they like, hence not for Gaussians
         moduli = [F.convexity_of_variation(mu) for mu in laws.measures]
         yield "of its first variation", moduli, s.raw, (MIXED,)
     if F.convexity is None:
         moduli = [nearby(s, k) for k in range(many)]
-        yield "near the step", moduli, s.r, (CLAIMED, BOUNDED, *s.walls)
+        yield "near the step", moduli, s.r, (CLAIMED, BOUNDED)
 
 
 def gap(s: Steps, what: str, lam: Array, r: Array, assumed: tuple[str, ...]) -> Finding:

@@ -98,7 +98,8 @@ def _findings(problem: Problem, run: Any, walk: Walk) -> Iterator[Finding]:
 def identity(problem: Problem, run: Any) -> Finding:
     """Whether the run says that it answers this question."""
     asked, answered = problem.spec(), run.problem.spec()
-    different = [k for k in asked if spec_digest(asked[k]) != spec_digest(answered.get(k))]
+    different = [k for k in {**asked, **answered}
+                 if spec_digest(asked.get(k)) != spec_digest(answered.get(k))]
     reason = f"the run answers another question: its {', '.join(different)} differ"
     return at_most("identity", float(len(different)), 0.0, (), reason)
 
@@ -223,7 +224,7 @@ class Walk:
             raise Decided(undecided("evidence", "the step's measure was not saved"))
         before = problem.initial if old is None else old.measure
         laws = Laws(measures)
-        yield membership(Laws([before]), laws).at(f"step {start}")
+        yield membership(Laws([before]), laws, problem.walls).at(f"step {start}")
         if len(block) > 1 and (old is None or not alike(before, laws.mu)):
             raise Decided(undecided("evidence", "these steps are to be looked at one by one"))
         new = self._evaluated(laws, fresh)
@@ -240,7 +241,7 @@ class Walk:
                 step = grid_step(F, mu, new, rows, float(taus[k]), witness, k)
                 yield from (f.at(f"step {start + k}") for f in judged_on_grid(step))
             return
-        steps = steps_of(F, came, rows, new, taus, witnesses, start)
+        steps = steps_of(F, came, rows, new, taus, witnesses, start, problem.walls)
         yield from judged(steps)
         yield from self._consequences(steps)
         said = np.array([float(step.record.distance_squared) for step in block])

@@ -136,8 +136,7 @@ class _Walk:
         if witness is None or witness.kind != KIND:
             reason = "the witness does not say from where the step was taken"
             raise Decided(undecided("extrapolation", reason))
-        F, after = self.problem.functional, record.measure
-        self.last = yield from _judged(F, old, after, tau, witness, k)
+        self.last = yield from _judged(self.problem, old, record.measure, tau, witness, k)
         rows = self.last.rows
         yield stored("stored energy", np.array([step.energy]), rows.energy, rows.margin, k)
         squared, blind = np.array([self.last.squared]), _blind_square(self.last, old)
@@ -150,7 +149,9 @@ def _blind_square(new: _Law, old: _Law) -> Array:
     return blind * (2.0 * math.sqrt(new.squared) + blind)
 
 
-def _judged(F: Any, old: _Law, after: Measure, tau: float, witness: Witness, k: int) -> Any:
+def _judged(
+    problem: Problem, old: _Law, after: Measure, tau: float, witness: Witness, k: int
+) -> Any:
     """The findings about a step of one or two minimisations; returns the new law."""
     arrays = witness.arrays
     last = _inner(arrays, "last.")
@@ -163,17 +164,18 @@ def _judged(F: Any, old: _Law, after: Measure, tau: float, witness: Witness, k: 
             limit = ratio * ratio / (1.0 + 2.0 * ratio)
         elif k > 1:
             raise Decided(undecided("extrapolation", "the map back to the law before is missing"))
-        steps, way = yield from _minimised(F, old, after, tau, alpha, limit, last, k)
+        steps, way = yield from _minimised(problem, old, after, tau, alpha, limit, last, k)
         new = _reached(old.mu, after, steps, way, tau, arrays)
         yield _modified(old, new, alpha, tau, k)
         return new
     first = _inner(arrays, "first.")
     between = _measure(old.mu.kind, middle)
     start = _Law(old.mu, old.rows)
-    steps, way = yield from _minimised(F, start, between, STAGE * tau, 0.0, 0.0, first, k)
+    part = STAGE * tau
+    steps, way = yield from _minimised(problem, start, between, part, 0.0, 0.0, first, k)
     stage = _reached(old.mu, between, steps, way, STAGE * tau, {"back": _matrix_of(first)})
     rest = tau - STAGE * tau
-    steps, _ = yield from _minimised(F, stage, after, rest, alpha, ONWARDS, last, k)
+    steps, _ = yield from _minimised(problem, stage, after, rest, alpha, ONWARDS, last, k)
     if way is not None:
         way = _pulled(last, after.weights, way)
     return _reached(old.mu, after, steps, way, tau, arrays)
@@ -208,7 +210,7 @@ def _matrix_of(witness: Witness | None) -> Any:
 
 
 def _minimised(
-    F: Any, old: _Law, after: Measure, tau: float, alpha: float, limit: float,
+    problem: Problem, old: _Law, after: Measure, tau: float, alpha: float, limit: float,
     witness: Witness | None, k: int,
 ) -> Any:  # fmt: skip
     """One minimisation, from old carried on by α; returns it, and where the points were in old."""
@@ -224,10 +226,11 @@ def _minimised(
         reason = f"{held:.1%} of the extrapolation was held back, lest the law folds"
         doubt = Verdict.UNDECIDED
         yield at_most("extrapolation", held, policy.HELD, (FOLLOWED,), reason, doubt, f"step {k}")
-    before, new = Laws([base]), Laws([after])
-    yield membership(before, new).at(f"step {k}")
+    F, walls, before, new = problem.functional, problem.walls, Laws([base]), Laws([after])
+    yield membership(before, new, walls).at(f"step {k}")
     rows = old.rows if base is old.mu else evaluated(F, before).rows
-    steps = steps_of(F, before, rows, evaluated(F, new), np.array([shorter]), [witness], k)
+    sizes = np.array([shorter])
+    steps = steps_of(F, before, rows, evaluated(F, new), sizes, [witness], k, walls)
     yield from judged(steps)
     if alpha > 0.0:
         yield _competitor(steps, old, alpha)

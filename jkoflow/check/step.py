@@ -8,12 +8,14 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..arguments import is_finite
 from ..functionals.base import Functional
 from ..measures.base import Array, Measure, a_measure
 from ..measures.many import Laws, alike
 from ..measures.order import kept_sorted
+from ..problem import interval
 from ..record import Witness, a_witness
 from ..verdict import Decided, Finding, Report, Verdict, at_most, rejected, undecided, worst
 from . import policy
@@ -40,6 +42,7 @@ def check_step(
     tau: float,
     *,
     witness: Witness | None = None,
+    walls: ArrayLike | None = None,
 ) -> Report:
     """Judge one step: membership, transport, energy, stationarity, minimality.
 
@@ -56,6 +59,8 @@ def check_step(
     tau : float
     witness : Witness, optional
         Evidence for the transport; without it only laws on the line can be judged.
+    walls : (lower, upper), optional
+        The ends of the space, as those of a `Problem`.
 
     Returns
     -------
@@ -79,12 +84,13 @@ def check_step(
         if not (is_finite(tau) and tau > 0):
             raise Decided(rejected("membership", f"τ must be positive and finite, not {tau!r}"))
         old, new = (Laws([a_measure(mu, "a step's measure")]) for mu in (before, after))
-        yield membership(old, new)
+        between = None if walls is None else interval(walls, before)
+        yield membership(old, new, between)
         rows, here = evaluated(F, old).rows, evaluated(F, new)
         if here.laws.mu.kind == "grid":
             yield from judged_on_grid(grid_step(F, old.mu, here, rows, float(tau), witness))
         else:
-            yield from judged(steps_of(F, old, rows, here, np.array([tau]), [witness]))
+            yield from judged(steps_of(F, old, rows, here, np.array([tau]), [witness], 0, between))
 
     a_witness(witness)
     return Report(f"one step of {a_functional(F)!r}", tuple(told(findings())))
@@ -109,8 +115,11 @@ def told(findings: Iterator[Finding], where: str = "") -> Iterator[Finding]:
         yield decided.finding.at(where) if where else decided.finding
 
 
-def membership(before: Laws, after: Laws) -> Finding:
-    """Same kind and space, finite, in order, nonnegative weights of sum 1; or else `Decided`."""
+Walls = tuple[float, float] | None
+
+
+def membership(before: Laws, after: Laws, walls: Walls = None) -> Finding:
+    """Same kind and space, finite, in order, weights that are masses; or else `Decided`."""
     claim, old, new = "membership", before.mu, after.mu
     off, bound = 0.0, policy.MASS
     if (new.kind, new.dim) != (old.kind, old.dim):
@@ -131,6 +140,8 @@ def membership(before: Laws, after: Laws) -> Finding:
             wrong = "the edges are not sorted"
         elif new.kind == "radial" and (x[:, 0] < 0).any():
             wrong = "a radius is negative"
+        elif walls and (x.min() < walls[0] or x.max() > walls[1]):
+            wrong = f"there is mass outside of the walls {walls}"
         elif laws.gaussian and not laws.is_decomposed(policy.MAP):
             wrong = "the eigenvalues and eigenvectors are not those of the covariance"
         if wrong:
@@ -156,8 +167,8 @@ class Steps:
     """K steps between alike measures, as arrays of shape (K,).
 
     ``raw`` is ‖ξ‖ and ``r`` what counts of it over the admissible displacements; ``held`` leaves
-    out the ends that the witness calls fixed, wherever they are pulled. Steps are numbered from
-    ``first`` on (0: they have no numbers).
+    out the ends that stayed on walls, wherever they are pulled. Steps are numbered from ``first``
+    on (0: they have no numbers).
     """
 
     F: Functional
@@ -169,7 +180,7 @@ class Steps:
     raw: Array
     r: Array
     held: Array
-    walls: tuple[str, ...]
+    walls: Walls
     first: int
 
     def with_spread(self, r: Array) -> Array:
@@ -206,46 +217,35 @@ def steps_of(
     tau: Array,
     witnesses: Sequence[Witness | None],
     first: int = 0,
+    walls: Walls = None,
 ) -> Steps:
     """The steps from number ``first`` on; `Decided` where W2² is not certified."""
     transport = certify_all(new.laws, before, witnesses)
     xi = new.gradient + transport.away / tau[:, None, None]
     r = held = raw = new.laws.lengths(xi)
-    walls: tuple[str, ...] = ()
     if new.laws.cells:
-        r, held, walls = _on_edges(before, new.laws, xi[..., 0], raw, witnesses)
+        r, held = _on_edges(before, new.laws, xi[..., 0], raw, walls)
     return Steps(F, before, old, new, tau, transport, raw, r, held, walls, first)
 
 
 def _on_edges(
-    before: Laws, laws: Laws, xi: Array, raw: Array, witnesses: Sequence[Witness | None]
-) -> tuple[Array, Array, tuple[str, ...]]:
+    before: Laws, laws: Laws, xi: Array, raw: Array, walls: Walls
+) -> tuple[Array, Array]:
     """‖ξ‖ over what may move: tied edges stay sorted, ends on walls and at r = 0 stay inside."""
-    x, w, r, held, walls = laws.x[..., 0], laws.w, raw.copy(), raw.copy(), {}
-    # only an end that did not move can be a wall
-    stayed = before.x[:, [0, -1], 0] == x[:, [0, -1]]
-    fixed = np.array([_flags(witness) for witness in witnesses]) & stayed
-    origin = (x[:, 0] == 0.0) & (laws.mu.kind == "radial")
+    x, w, r, held, ends = laws.x[..., 0], laws.w, raw.copy(), raw.copy(), [0, -1]
+    there = x[:, ends] == (walls or (np.nan, np.nan))
+    stayed = there & (before.x[:, ends, 0] == x[:, ends])
+    there[:, 0] |= (x[:, 0] == 0.0) & (laws.mu.kind == "radial")
     tied = (x[:, 1:] == x[:, :-1]).any(axis=1)
-    for k in np.flatnonzero(tied | origin | fixed.any(axis=1)):
-        left, right = fixed[k]
+    for k in np.flatnonzero(tied | there.any(axis=1)):
         v = kept_sorted(-xi[k], x[k], w)
-        if left or origin[k]:
+        if there[k, 0]:
             v[x[k] == x[k, 0]] = np.maximum(v[x[k] == x[k, 0]], 0.0)
-        if right:
+        if there[k, 1]:
             v[x[k] == x[k, -1]] = np.minimum(v[x[k] == x[k, -1]], 0.0)
-        inner = slice(int(left), len(v) - int(right))
+        inner = slice(int(stayed[k, 0]), len(v) - int(stayed[k, 1]))
         r[k], held[k] = np.sqrt(w @ v**2), np.sqrt(w[inner] @ v[inner] ** 2)
-        for end in x[k, [0, -1]][fixed[k]]:
-            walls[f"the space has walls without flux: it ends at {end:.6g}"] = True
-    return r, held, tuple(walls)
-
-
-def _flags(witness: Witness | None) -> Array:
-    """Which ends the witness says are walls."""
-    flags = np.asarray(witness.arrays.get("fixed", False) if witness else False)
-    believed = flags.shape == (2,) and flags.dtype.kind in "biuf"
-    return flags.astype(bool) if believed else np.zeros(2, dtype=bool)
+    return r, held
 
 
 def judged(s: Steps) -> Iterator[Finding]:
@@ -281,7 +281,7 @@ def stationarity(s: Steps) -> Finding:
 
     def excuse(k: int) -> str:
         if s.held[k] <= bound[k]:
-            return "it holds only if ends are held that F pulls inwards"
+            return "it holds only if ends are held on walls that F pulls them off"
         if not consistent(s.F, s.new.laws.mu):
             return "it does not hold, but the cubature may be too coarse"
         if s.r[k] <= bound[k] + np.sqrt(new.margin[k] / (8.0 * s.tau[k])):
@@ -292,7 +292,7 @@ def stationarity(s: Steps) -> Finding:
 
     reason = lambda k: excuse(k) or "the optimality condition does not hold"  # noqa: E731
     doubt = lambda k: Verdict.UNDECIDED if excuse(k) else Verdict.REJECTED  # noqa: E731
-    return worst(claim, s.r, bound, s.walls, reason, doubt, s.first)
+    return worst(claim, s.r, bound, (), reason, doubt, s.first)
 
 
 def left_below(s: Steps) -> float:

@@ -56,8 +56,8 @@ def iterate(
     [0.5, 0.25, 0.125]
     """
     require_runnable(problem, stepper)
-    F, taus, times = problem.functional, problem.taus.tolist(), problem.times.tolist()
-    stepper = stepper or default_stepper(F, problem.initial)
+    taus, times = problem.taus.tolist(), problem.times.tolist()
+    stepper = stepper_of(problem, stepper)
     if resume is None:
         start, mu, random = 0, problem.initial, generator(rng)
         state = _begun(stepper, problem, random) if taus else {}
@@ -90,6 +90,12 @@ def _step(
         raise
     except Exception as error:
         raise StepFailed(f"step {k + 1}, taken by {stepper!r}: {raised(F, error)}") from error
+
+
+def stepper_of(problem: Problem, stepper: Stepper | None) -> Stepper:
+    """The one that was given, or the default; it keeps between the problem's walls."""
+    stepper = stepper or default_stepper(problem.functional, problem.initial)
+    return stepper if problem.walls is None else stepper.within(problem.walls)
 
 
 def _begun(stepper: Stepper, problem: Problem, random: Any) -> State:
@@ -169,7 +175,7 @@ def flow(
     0.934188954641
     """
     require_runnable(problem, stepper)
-    stepper = stepper or default_stepper(problem.functional, problem.initial)
+    stepper = stepper_of(problem, stepper)
     save, max_steps = as_schedule(save), limit(max_steps)
     watching = functions_of_records(observers, "observers")
     stopping = functions_of_records(events, "events")

@@ -12,7 +12,7 @@ from ..arguments import is_among, is_finite, is_whole
 from ..functionals.base import Functional
 from ..measures.base import Measure
 from ..record import State, Witness
-from ..status import InvalidProblem, Status
+from ..status import InvalidProblem, NotDefined, Status
 
 
 class StepOutput(NamedTuple):
@@ -71,6 +71,17 @@ class Stepper(ABC):
     def recorded(self, F: Functional) -> Functional:
         """The functional whose values a run records: F itself, unless its measures have no F."""
         return F
+
+    def within(self, walls: tuple[float, float]) -> Stepper:
+        """This stepper, for a problem with these walls.
+
+        Raises
+        ------
+        NotDefined
+            If it knows of none.
+        """
+        raise NotDefined(f"{type(self).__name__} knows no walls: take QuantileNewton, or a Grid, "
+                         "which has walls round its box")  # fmt: skip
 
     @abstractmethod
     def step(

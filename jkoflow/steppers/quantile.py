@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..functionals.base import Functional
 from ..measures.base import Measure
 from ..measures.cells import Cells
+from ..problem import interval
 from ..record import State, Witness
 from ..status import NotDefined
 from .base import StepOutput, Stepper, require_options
@@ -28,8 +29,9 @@ class QuantileNewton(Stepper):
     Parameters
     ----------
     ends : {"free", "fixed"}
-        Free ends (the whole line, or compact support), or ends that stay where they are, as
-        walls without flux do.
+        Free ends, as far as the walls let them, or ends that stay where they are.
+    walls : (lower, upper), optional
+        Edges stay between them. `flow` puts those of the `Problem` here.
     tolerance : float
         A step is converged when the residual of its optimality condition, in L2(ρ⁺), is below
         this fraction of the slope W2/τ.
@@ -38,11 +40,11 @@ class QuantileNewton(Stepper):
     Notes
     -----
     The minimiser is sought among sorted edges, radii not negative, by Newton's method on the face
-    that the gradient leads to: edges that are pushed together move as one, and radii that are
-    pulled into 0 stay there until they are pushed out. Without internal energy both do happen: an
-    atom grows at the origin where all radii shrink, and where τL ≥ 1 (L bounds the negative
-    curvature of δF/δρ) edges would cross. Trials are projected by isotonic regression. With
-    internal energy only the first radius can come to 0.
+    that the gradient leads to: edges that are pushed together move as one, and those that are
+    pushed against walls, or radii that are pulled into 0, stay there until they are pushed off.
+    Without internal energy all of that happens: atoms grow at a wall or where all radii shrink, and
+    where τL ≥ 1 (L bounds the negative curvature of δF/δρ) edges would cross. Trials are projected
+    by isotonic regression. With internal energy only the ends can come to rest.
 
     Examples
     --------
@@ -55,12 +57,16 @@ class QuantileNewton(Stepper):
     """
 
     ends: str = "free"
+    walls: tuple[float, float] | None = None
     tolerance: float = 1e-9
     max_iterations: int = 200
 
     def __post_init__(self) -> None:
         require_options(words=("free", "fixed"), ends=self.ends)
         require_options(self.tolerance, max_iterations=self.max_iterations)
+
+    def within(self, walls: tuple[float, float]) -> QuantileNewton:
+        return replace(self, walls=walls)
 
     def step(
         self, F: Functional, mu: Measure, tau: float, state: State, rng: np.random.Generator
@@ -69,16 +75,15 @@ class QuantileNewton(Stepper):
             raise NotDefined(
                 f"QuantileNewton moves Quantiles and Radial laws, not {type(mu).__name__}"
             )
-        wall = self.ends == "fixed"
-        objective = Objective(F, mu, tau, wall, wall)
+        walls = None if self.walls is None else interval(self.walls, mu)
+        objective = Objective(F, mu, tau, self.ends == "fixed", walls)
         search = Newton(objective, self.tolerance, self.max_iterations)
         x, status = search.run(objective.start(state))
         moved = x - mu.edges
-        witness = Witness("monotone", {"fixed": np.array([True, True])} if wall else {})
         return StepOutput(
             measure=mu._moved(x),
             state={"velocity": moved / tau},
-            witness=witness,
+            witness=Witness("monotone"),
             stats=search.stats,
             status=status,
             distance_squared=float(mu.weights @ (moved * moved)),

@@ -90,12 +90,12 @@ class Face(NamedTuple):
 
         return Action(apply)
 
-    def without(self, first: int) -> Face:
-        """The face on which the edges before ``first``, the start of a block, stay as well."""
+    def between(self, low: int, high: int) -> Face:
+        """The face on which edges before ``low`` and from ``high`` on, ends of blocks, stay too."""
         if self.starts is None:
-            return Face(first, self.high)
-        starts = self.starts - (first - self.low)
-        return Face(first, self.high, starts[starts >= 0])
+            return Face(low, high)
+        starts = self.starts - (low - self.low)
+        return Face(low, high, starts[(starts >= 0) & (starts < high - low)])
 
 
 def face_of(x: Array, v: Array, w: Array, bounds: Bounds, tied: bool) -> tuple[Face, Array]:

@@ -42,14 +42,14 @@ class Objective:
     """F(X) + Σ w (X − x)²/(2τ) as a function of the edges X."""
 
     def __init__(
-        self, F: Functional, mu: Cells, tau: float, left: bool = False, right: bool = False
-    ) -> None:
+        self, F: Functional, mu: Cells, tau: float, fixed: bool = False,
+        walls: tuple[float, float] | None = None,
+    ) -> None:  # fmt: skip
         self.mu, self.tau = mu, tau
-        floor = 0.0 if mu.kind == "radial" else -np.inf
-        self.bounds = Bounds(
-            float(mu.edges[0]) if left else floor, float(mu.edges[-1]) if right else np.inf,
-            left, right,
-        )  # fmt: skip
+        lower, upper = mu.edges[[0, -1]].tolist() if fixed else walls or (-np.inf, np.inf)
+        if mu.kind == "radial":
+            lower = max(lower, 0.0)
+        self.bounds = Bounds(lower, upper, fixed, fixed)
         self.smooth: Smooth | None = F.smooth.on(mu) if F.smooth.terms else None
         self.internal: list[tuple[float, Internal]] = []
         for c, f in F.internal.terms:
@@ -70,13 +70,13 @@ class Objective:
     def inside(self, x: Array) -> Array:
         """The nearest edges that are sorted and within bounds; x itself if it is.
 
-        Internal energies keep edges apart by themselves: then only the first is put back.
+        Internal energies keep edges apart by themselves: then only the ends are put back.
         """
         if not self.internal:
             return self.bounds.nearest(x, self.mu.weights)
-        if x[0] < self.bounds.lower:
+        if x[0] < self.bounds.lower or x[-1] > self.bounds.upper:
             x = np.array(x)
-            x[0] = self.bounds.lower
+            x[0], x[-1] = max(x[0], self.bounds.lower), min(x[-1], self.bounds.upper)
         return x
 
     def admissible(self, x: Array) -> bool:
@@ -94,6 +94,10 @@ class Objective:
         if not self.bounds.left:
             trial += self.mu.weights @ (x + d - trial)  # the nearest translate
             trial += max(0.0, self.bounds.lower - trial[0])
+        if trial[-1] > self.bounds.upper:
+            trial = trial[0] + (trial - trial[0]) * (
+                (self.bounds.upper - trial[0]) / (trial[-1] - trial[0]))  # fmt: skip
+            trial[-1] = self.bounds.upper
         return trial
 
     def expand(self, x: Array) -> Expanded:
@@ -155,20 +159,31 @@ class Objective:
     def _within_bounds(
         self, x: Array, at: Expanded, blocks: Array | None, parts: list[Part]
     ) -> Array | None:
-        """Newton's direction, if that descends; radii that it would make negative end at 0."""
-        face, lower = at.face, self.bounds.lower
+        """Newton's direction, if that descends; edges that it would take out end on the bounds."""
+        face, lower, upper = at.face, self.bounds.lower, self.bounds.upper
         d = self._solution(at, face, at.gradient, blocks, parts)
         for _ in range(_ROUNDS):
-            if d is None or face.low >= face.high or x[face.low] + d[face.low] >= lower:
+            smaller = face if d is None else self._inner(face, x + d)
+            if d is None or smaller is face:
                 break
-            ended = 1 if self.internal else np.searchsorted(self.inside(x + d), lower, "right")
-            face = face.without(int(ended))
-            held = np.zeros_like(x)
-            held[: face.low] = lower - x[: face.low]
+            face, held = smaller, np.zeros_like(x)
+            held[: face.low], held[face.high :] = lower - x[: face.low], upper - x[face.high :]
             pulled = at.gradient + _product(at, blocks, parts, held)
             d = self._solution(at, face, pulled, blocks, parts)
             d = None if d is None else d + held
         return d if d is not None and at.gradient @ d < 0 else None
+
+    def _inner(self, face: Face, x: Array) -> Face:
+        """Without the edges that are out of bounds at x; the face itself if there are none."""
+        low, high = face.low, face.high
+        inside = self.inside(x)
+        if low < high and x[low] < self.bounds.lower:
+            low = 1 if self.internal else int(np.searchsorted(inside, self.bounds.lower, "right"))
+        if low < high and x[high - 1] > self.bounds.upper:
+            high = len(x) - 1 if self.internal else int(np.searchsorted(inside, self.bounds.upper))
+        if (low, high) == (face.low, face.high):
+            return face
+        return face.between(low, max(low, high))
 
     def _solution(
         self, at: Expanded, face: Face, gradient: Array, blocks: Array | None, parts: list[Part]

@@ -39,7 +39,7 @@ def test_judging_steps_and_runs_stays_readable() -> None:
     names = ("__init__", "convex", "evaluate", "minimality", "policy", "run", "step", "transport",
              "verdict")  # fmt: skip
     sizes = {name: code_lines((FOLDER / f"{name}.py").read_text("utf-8")) for name in names}
-    assert sum(sizes.values()) <= 905, sizes
+    assert sum(sizes.values()) <= 906, sizes
     assert max(sizes.values()) <= 255, sizes
 
 

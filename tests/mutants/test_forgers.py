@@ -309,19 +309,31 @@ def test_another_power_is_rejected(m: float) -> None:
     assert report["stationarity"].verdict is Verdict.REJECTED
 
 
+def test_walls_that_nobody_asked_for() -> None:
+    """A run that holds the ends of the heat flow, and says so, answers another question."""
+    start = jf.Quantiles.normal(0.0, 1.5, 30)
+    free = jf.Problem(jf.Entropy(), start, TAU, steps=2)
+    run = jf.flow(free, jf.steppers.QuantileNewton(ends="fixed"))
+    assert check_run(free, run)["stationarity"].verdict is Verdict.REJECTED
+    walled = jf.Problem(jf.Entropy(), start, TAU, steps=2, walls=start.edges[[0, -1]])
+    assert check_run(walled, jf.flow(walled)).verdict is Verdict.ACCEPTED
+    for asked, answered in ((free, walled), (walled, free)):
+        assert check_run(asked, jf.flow(answered))["identity"].verdict is Verdict.REJECTED
+
+
 @pytest.mark.parametrize("end", [0, -1])
 def test_walls_that_the_force_leaves_are_not_believed(end: int) -> None:
     """An end is held as by a wall, but F pulls it inwards: no wall can do that."""
     start = jf.Quantiles.normal(0.0, 1.5, 30)
     F = jf.Entropy() / 3 + jf.QuadraticPotential(1.7)  # pulls inwards
-    problem = jf.Problem(F, start, TAU, steps=2)
+    problem = jf.Problem(F, start, TAU, steps=2, walls=start.edges[[0, -1]])
     run = jf.flow(problem, jf.steppers.QuantileNewton(ends="fixed"))
     report = check_run(problem, run)
     assert report["stationarity"].verdict is Verdict.UNDECIDED
     assert report.verdict is Verdict.UNDECIDED
     inner = run.records[-1].measure
     edges = np.array(inner.edges)
-    edges[end] += math.copysign(0.01, -end - 0.5)  # not even held
+    edges[end] += math.copysign(0.01, -end - 0.5)  # beyond the wall
     measures = [run.records[0].measure, inner.with_edges(np.sort(edges))]
     report = check_run(problem, forged(problem, measures))
-    assert report["stationarity"].verdict is Verdict.REJECTED
+    assert report["membership"].verdict is Verdict.REJECTED

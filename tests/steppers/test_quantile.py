@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import jkoflow as jf
-from jkoflow.status import InvalidFunctional, InvalidProblem, NotDefined, Status
+from jkoflow.status import InvalidFunctional, InvalidProblem, NotDefined, Status, StoreError
 from jkoflow.steppers.edge_kernels import add_energy, exponent_of
 from jkoflow.steppers.quantile import QuantileNewton
 from jkoflow.steppers.quantile_objective import Objective
@@ -151,12 +151,98 @@ def test_hessian_of_the_objective_by_differences(name):
 
 def test_fixed_ends_stay_and_the_heat_flow_becomes_uniform():
     mu = jf.Quantiles.from_ppf(lambda s: s**2, 100)
-    stepper = QuantileNewton(ends="fixed")
-    run = jf.flow(jf.Problem(jf.Entropy(), mu, 0.5, 20), stepper)
+    run = jf.flow(jf.Problem(jf.Entropy(), mu, 0.5, 20), QuantileNewton(ends="fixed"))
     assert run.final.edges[0] == 0.0
     assert run.final.edges[-1] == 1.0
     np.testing.assert_allclose(np.diff(run.final.edges), 0.01, rtol=1e-6)
-    assert run[1].witness.arrays["fixed"].tolist() == [True, True]
+
+
+WALLS = {"both": (0.0, 1.0), "left": (0.0, np.inf), "right": (-np.inf, 1.0), "none": (-3.0, 9.0)}
+
+
+@pytest.mark.parametrize("which", WALLS)
+def test_walls_hold_what_is_pushed_against_them(which):
+    """The heat flow moves every end that may move, and the judge agrees with each."""
+    mu = jf.Quantiles.from_ppf(lambda s: s, 40)
+    problem = jf.Problem(jf.Entropy(), mu, 0.01, 3, walls=WALLS[which])
+    run = jf.flow(problem)
+    held = [which in ("both", side) for side in ("left", "right")]
+    assert (run.final.edges[[0, -1]] == mu.edges[[0, -1]]).tolist() == held
+    assert jf.check_run(problem, run).verdict is jf.Verdict.ACCEPTED
+
+
+def test_options_and_walls_go_together(tmp_path):
+    """The question's walls reach a stepper that was given, also in a run that is continued."""
+    mu = jf.Quantiles.normal(0.5, 0.3, 40)
+    problem = jf.Problem(jf.Entropy(), mu, 0.1, 6, walls=(-1, 2))
+    for max_steps in (2, None):
+        run = jf.flow(problem, QuantileNewton(tolerance=1e-7), store=tmp_path, max_steps=max_steps)
+    assert run.final.edges[[0, -1]].tolist() == [-1.0, 2.0]
+    assert jf.check_run(problem, tmp_path).verdict is jf.Verdict.ACCEPTED
+    with pytest.raises(StoreError, match="another"):
+        jf.flow(jf.Problem(jf.Entropy(), mu, 0.1, 6), store=tmp_path)
+    with pytest.raises(NotDefined, match="QuantileNewton"):
+        jf.flow(problem, jf.steppers.SecondOrder())
+
+
+def test_a_law_reaches_walls_and_leaves_them_again():
+    """Heat from the middle arrives at both walls; a strong trap then pulls it off both."""
+    spread = jf.Problem(jf.Entropy(), jf.Quantiles.normal(0.1, 0.2, 60), 0.05, 30, walls=(-1, 2))
+    heat = jf.flow(spread)
+    assert heat.final.edges[[0, -1]].tolist() == [-1.0, 2.0]
+    # e^(−π²·1.5/9) of the first cosine is left
+    assert 0.2 > abs(heat.final.mean()[0] - 0.5) > 0.02
+    trap = jf.PowerEnergy(2.0) / 50 + jf.QuadraticPotential(3.0, center=[0.4])
+    back = jf.Problem(trap, heat.final, 0.05, 60, walls=(-1, 2))
+    fallen = jf.flow(back)
+    assert -1.0 < fallen.final.edges[0]
+    assert fallen.final.edges[-1] < 2.0
+    for problem, run in ((spread, heat), (back, fallen)):
+        assert jf.check_run(problem, run).verdict is jf.Verdict.ACCEPTED
+
+
+@pytest.mark.parametrize("strength", [-1.0, 1.0])
+@pytest.mark.parametrize("kind", ["quantiles", "radial"])
+def test_what_flows_into_a_wall_gathers_there(kind, strength):
+    """Without internal energy a step is that of each edge by itself, cut off at the walls."""
+    edges, tau, walls = np.linspace(0.2, 1.7, 50), 0.3, (0.18, 1.75)
+    laws = {"quantiles": (jf.Quantiles(edges), 2.0), "radial": (jf.Radial(edges, 3), 0.0)}
+    mu, centre = laws[kind]
+    F = jf.QuadraticPotential(strength, center=[centre] if centre else None)
+    problem = jf.Problem(F, mu, tau, 1, walls=walls)
+    run = jf.flow(problem)
+    exact = (edges + strength * tau * centre) / (1.0 + strength * tau)
+    assert not walls[0] <= exact[0] <= exact[-1] <= walls[1]
+    np.testing.assert_allclose(run.final.edges, np.clip(exact, *walls), rtol=0, atol=1e-12)
+    assert jf.check_run(problem, run).verdict is jf.Verdict.ACCEPTED
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_steps_between_walls_are_those_of_another_method(seed):
+    """SLSQP on the edges, ten cells; potential, interaction and, for odd seeds, entropy."""
+    from scipy.optimize import minimize
+
+    rng = np.random.default_rng(seed)
+    x, (a, b, k) = np.sort(rng.uniform(-1, 1, 11)), rng.uniform(0.5, 3.0, 3)
+    F = jf.QuadraticPotential(a, center=[rng.choice([-3.0, 3.0])]) + jf.QuadraticInteraction(k)
+    F = F + b * jf.PowerEnergy(2.0) if seed % 2 else F
+    mu, tau = jf.Quantiles(x), 0.4
+    run = jf.flow(jf.Problem(F, mu, tau, 1, walls=(-1.1, 1.1)))
+
+    def objective(z):
+        y = np.cumsum(z)
+        return F.value(mu.with_edges(y)) + mu.weights @ (y - x) ** 2 / (2 * tau)
+
+    # the first edge and the lengths
+    start = np.concatenate([x[:1], np.diff(x)])
+    inside = {"type": "ineq", "fun": lambda z: 1.1 - z.sum()}
+    found = minimize(objective, start, method="SLSQP", bounds=[(-1.1, 1.1)] + [(0.0, 2.2)] * 10,
+                     constraints=[inside], options={"maxiter": 1000, "ftol": 1e-14})  # fmt: skip
+    edges = run.final.edges
+    ours = objective(np.concatenate([edges[:1], np.diff(edges)]))
+    # finite differences in SLSQP give five or six digits of the edges, twice as many of the value
+    assert ours <= found.fun + 1e-9
+    np.testing.assert_allclose(edges, np.cumsum(found.x), rtol=0, atol=1e-4)
 
 
 def test_heat_between_walls_decays_like_the_first_cosine():

@@ -94,8 +94,10 @@ def test_matrices_on_blocks_are_those_of_the_whole_line():
     for part in (low, Dense(A), Action(lambda v: A @ v)):
         whole = P.T @ part.apply((P @ y)[:, None])[:, 0]
         np.testing.assert_allclose(face.part(part, n).apply(y[:, None])[:, 0], whole, atol=1e-13)
-    fewer = face.without(3)
+    fewer = face.between(3, 7)
     assert (fewer.low, fewer.high, fewer.starts.tolist()) == (3, 7, [0, 1])
+    inner = face.between(1, 6)
+    assert (inner.low, inner.high, inner.starts.tolist()) == (1, 6, [0, 2, 3])
 
 
 @pytest.mark.parametrize("dim", [1, 2, 7, 320])
