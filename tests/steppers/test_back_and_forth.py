@@ -223,7 +223,7 @@ def test_interaction_by_linearising() -> None:
 
 
 def test_attraction_stronger_than_the_transport() -> None:
-    """Early, coarse rounds may end below the minimum; what came later was damped to a standstill."""
+    """Coarse rounds may end below the minimum; later ones were then damped to a standstill."""
     a, k, beta, tau, mean, std = 0.6, 1.1, 3.0, 0.3, 0.5, 0.8
     F = jf.QuadraticPotential(a) + jf.QuadraticInteraction(k) + jf.Entropy() / beta
     rho = jf.Grid.from_function(lambda x: np.exp(-0.5 * ((x[:, 0] - mean) / std) ** 2), -5, 5, 200)
