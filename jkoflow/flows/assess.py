@@ -113,8 +113,9 @@ def require_record(resume: object) -> None:
         )
     if resume.index > 0 and not resume.rng_state:  # stores keep the state of the last step only
         raise InvalidProblem(
-            f"the record of step {resume.index} has neither the stepper's state nor the generator's "
-            "to go on from: take the last of the run, jf.load(path)[-1], or flow(..., store=path)"
+            f"the record of step {resume.index} has neither the stepper's state nor the random "
+            "generator's: of a stored run only the last has, jf.load(path)[-1]; or go on by "
+            "flow(..., store=path)"
         )
 
 
