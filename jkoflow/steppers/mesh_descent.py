@@ -30,7 +30,8 @@ class Descended(NamedTuple):
 def descend(objective: MeshObjective, tolerance: float, max_iterations: int) -> Descended:
     """From the old nodes, until half the decrement is ``tolerance`` of the energy lost.
 
-    The energy lost is counted from the first iterate. Conjugate gradients are as exact as the
+    The energy lost is counted from the first iterate, and no more of it than the step pays for
+    transport: where a long step loses much more, that is what its slope W2/τ shows. Conjugate gradients are as exact as the
     root of the last decrement, relative to that energy, so that convergence is quadratic.
     """
     here = objective.at(objective.mu.nodes)
@@ -50,7 +51,7 @@ def descend(objective: MeshObjective, tolerance: float, max_iterations: int) -> 
         found, length, used, curved = _direction(objective, here, system, accuracy)
         rounds += used
         rounding = _ROUNDING * here.size
-        lost = max(start - here.value, 0.0)
+        lost = max(min(start - here.value, objective.paid(here.x)), 0.0)
         small = 0.5 * found.decrement <= tolerance * lost + rounding
         if small and (not found.curved or found.decrement <= rounding):
             last = objective.at(here.x + found.step) if length == 1.0 else here
