@@ -353,7 +353,7 @@ def test_a_functional_that_becomes_senseless(contraction, tmp_path, answer):
 
 
 def test_what_is_not_defined_says_what_is(contraction):
-    with pytest.raises(NotDefined, match="Quantiles, Radial, .* steppers.Splitting"):
+    with pytest.raises(NotDefined, match=r"Quantiles, Radial, .* steppers\.Splitting"):
         jf.flow(jf.Problem(jf.Entropy(), jf.Particles([1.0, 2.0]), 0.1, steps=2))
 
 
