@@ -87,7 +87,7 @@ class Functional(ABC):
 
     def __radd__(self, other: object) -> Functional:
         """For ``sum([F, G])``, which begins with 0."""
-        return self if other == 0 and isinstance(other, int) else NotImplemented
+        return self if isinstance(other, int) and other == 0 else NotImplemented
 
     def __mul__(self, c: float) -> Functional:
         if not isinstance(c, (int, float, np.integer, np.floating)):
