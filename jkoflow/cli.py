@@ -7,6 +7,7 @@ codes are in `Exit`; `main` is the only place where a code is decided for an err
 from __future__ import annotations
 
 import io
+import shlex
 import sys
 import traceback
 from collections.abc import Iterable, Sequence
@@ -82,7 +83,8 @@ def demo(
         result = chosen.compute(Session(folder, quick, resume, bars, jobs, click.echo))
     except KeyboardInterrupt:
         again = " --quick" if quick else ""
-        click.echo(f"to go on: jkoflow demo {name} --out {folder}{again} --resume")
+        again += " --resume"
+        click.echo(f"to go on: jkoflow demo {name} --out {shlex.quote(str(folder))}{again}")
         raise
     click.echo()
     return _say(result.report, result.files)
@@ -122,10 +124,11 @@ def run(
         f"{len(answer)} of {question.problem.steps} steps, T = {answer.times[-1]:.6g}, "
         f"F = {answer.energies[-1]:.9g}: {answer.status}"
     )
+    file, folder = shlex.quote(problem), shlex.quote(store)
     if len(answer) < question.problem.steps:
-        click.echo(f"to go on: jkoflow run {problem} --store {store} --resume")
+        click.echo(f"to go on: jkoflow run {file} --store {folder} --resume")
     else:
-        click.echo(f"to judge: jkoflow check {problem} {store}")
+        click.echo(f"to judge: jkoflow check {file} {folder}")
     return Exit.INTERRUPTED if answer.status is Status.INTERRUPTED else Exit.ACCEPTED
 
 
@@ -201,7 +204,7 @@ def complete(problem: str, directory: str, out: str | None) -> int:
     for warning in told:
         click.echo(f"jkoflow: {warning.message}", err=True)
     click.echo(f"{added} witnesses added to {saved} saved steps; wrote {target}")
-    click.echo(f"to judge: jkoflow check {problem} {target}")
+    click.echo(f"to judge: jkoflow check {shlex.quote(problem)} {shlex.quote(target)}")
     return Exit.UNDECIDED if told else Exit.ACCEPTED
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -61,6 +62,15 @@ def test_run_then_check_is_accepted(jkoflow):
     assert code == 0 and "6 of 6 steps" in out
     code, out, _ = jkoflow("check", "p.py", "out")
     assert (code, out.splitlines()[-1]) == (0, "ACCEPTED")
+
+
+def test_what_is_said_to_come_next_can_be_pasted(jkoflow):
+    write("a problem.py", PROBLEM)
+    _, out, _ = jkoflow("run", "a problem.py", "--store", "the run", "--max-steps", 2)
+    again = shlex.split(out.splitlines()[-1].removeprefix("to go on: jkoflow "))
+    code, out, _ = jkoflow(*again)
+    code, *_ = jkoflow(*shlex.split(out.splitlines()[-1].removeprefix("to judge: jkoflow ")))
+    assert code == 0
 
 
 def test_check_of_another_question_is_rejected(jkoflow):

@@ -175,7 +175,8 @@ def test_what_every_functional_offers(name):
     at = np.array([[0.0, 0.0], [1.0, 2.0], [0.5, -1.0]])
     assert F.first_variation(mu, at).shape == (3,)
     assert F.gradient(mu).shape == mu.points.shape
-    for other, factor in ((F + F, 2.0), (3.0 * F, 3.0), (F * 3.0, 3.0), (F / 2.0, 0.5)):
+    twice = ((F + F, 2.0), (sum([F, F]), 2.0))
+    for other, factor in (*twice, (3.0 * F, 3.0), (F * 3.0, 3.0), (F / 2.0, 0.5)):
         assert other.value(mu) == pytest.approx(factor * value, rel=1e-13)
 
 

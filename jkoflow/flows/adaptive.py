@@ -25,7 +25,7 @@ from .randomness import generator, snapshot
 from .trajectory import Trajectory
 
 
-@dataclass
+@dataclass(repr=False)
 class AdaptiveTrajectory(Trajectory):
     """A trajectory whose step sizes were chosen on the way: ``problem.taus`` are those taken.
 

@@ -111,6 +111,12 @@ def require_record(resume: object) -> None:
         raise InvalidProblem(
             f"resume must be the StepRecord of the last step, not {type(resume).__name__}"
         )
+    if resume.index > 0 and not resume.rng_state:  # stores keep the state of the last step only
+        raise InvalidProblem(
+            f"the record of step {resume.index} has neither the stepper's state nor the random "
+            "generator's: of a stored run only the last has, jf.load(path)[-1]; or go on by "
+            "flow(..., store=path)"
+        )
 
 
 def require_output(output: object, stepper: object) -> None:

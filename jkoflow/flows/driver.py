@@ -45,6 +45,8 @@ def iterate(
 
     Raises
     ------
+    InvalidProblem
+        If ``resume`` comes from a store and is not its last step: only that one keeps its state.
     StepFailed
         If the stepper or the functional raises an error that is not one of jkoflow's.
 

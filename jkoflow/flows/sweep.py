@@ -26,6 +26,7 @@ class Sweep:
     """What `sweep` returns: for cell k its parameters and its result, None if it has none.
 
     ``axes`` are the values that each parameter runs through, where the grid was a product.
+    ``sweep[k]`` is ``sweep.results[k]``, and iterating goes through the results.
     """
 
     cells: list[dict[str, Any]]
@@ -36,6 +37,12 @@ class Sweep:
 
     def __len__(self) -> int:
         return len(self.cells)
+
+    def __getitem__(self, k: int) -> Result | None:
+        return self.results[k]
+
+    def __iter__(self) -> Iterator[Result | None]:
+        return iter(self.results)
 
     def array(self, name: str) -> Array:
         """One entry of the results, with an axis for each parameter; NaN where there is none.

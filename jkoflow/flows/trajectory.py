@@ -125,8 +125,8 @@ class Trajectory:
 
     def __repr__(self) -> str:
         return (
-            f"Trajectory({len(self)} of {self.problem.steps} steps, t={self.times[-1]:.4g}, "
-            f"F={self.energies[-1]:.6g}, {self.status.name})"
+            f"{type(self).__name__}({len(self)} of {self.problem.steps} steps, "
+            f"t={self.times[-1]:.4g}, F={self.energies[-1]:.6g}, {self.status.name})"
         )
 
 

@@ -85,6 +85,10 @@ class Functional(ABC):
             return NotImplemented
         return make_sum([*self.terms, *other.terms])
 
+    def __radd__(self, other: object) -> Functional:
+        """For ``sum([F, G])``, which begins with 0."""
+        return self if isinstance(other, int) and other == 0 else NotImplemented
+
     def __mul__(self, c: float) -> Functional:
         if not isinstance(c, (int, float, np.integer, np.floating)):
             return NotImplemented

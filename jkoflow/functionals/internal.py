@@ -23,6 +23,11 @@ from ..status import InvalidFunctional, NotDefined
 from .answers import points_at
 from .base import Functional
 
+WITH_DENSITY = (
+    "use Quantiles, Radial, Gaussian, Grid or Mesh, or for points BlobEntropy, BlobPower or "
+    "steppers.Splitting"
+)
+
 
 class EdgeExpansion(NamedTuple):
     """An internal energy as a function of the edges: value, gradient, tridiagonal Hessian."""
@@ -112,7 +117,7 @@ class Internal(Functional):
             return mu
         raise NotDefined(
             f"{type(self).__name__} needs a density, which a {type(mu).__name__} measure does not "
-            "have: use Quantiles, Radial or Gaussian, or splitting with a noisy particle method"
+            f"have: {WITH_DENSITY}"
         )
 
 
@@ -148,7 +153,8 @@ class Entropy(Internal):
     Traceback (most recent call last):
         ...
     jkoflow.status.NotDefined: Entropy needs a density, which a Particles measure does not \
-have: use Quantiles, Radial or Gaussian, or splitting with a noisy particle method
+have: use Quantiles, Radial, Gaussian, Grid or Mesh, or for points BlobEntropy, BlobPower or \
+steppers.Splitting
     """
 
     convexity = 0.0

@@ -16,6 +16,8 @@ from ..status import InvalidMeasure, NotDefined
 from .base import Array, Measure, a_measure, finite_array
 from .cells import Cells, level_masses
 from .gaussian import Gaussian
+from .grid import Grid
+from .mesh import Mesh
 from .particles import Particles
 from .quantiles import Quantiles
 from .radial import Radial
@@ -24,8 +26,8 @@ from .radial import Radial
 def sample(mu: Measure, n: int, rng: Any = None) -> Particles:
     """n independent points from ``mu``, as `Particles` of equal weight in R^dim.
 
-    Cells are uniform inside (in the volume of R^d for radial laws); directions of a radial law
-    are uniform on the sphere; particles are drawn with replacement.
+    Cells and simplices are uniform inside (in the volume of R^d for radial laws); directions of a
+    radial law are uniform on the sphere; particles are drawn with replacement.
 
     Parameters
     ----------
@@ -59,6 +61,14 @@ def sample(mu: Measure, n: int, rng: Any = None) -> Particles:
         return Particles(mu.ppf(random.random(int(n))))
     if isinstance(mu, Particles):
         return Particles(mu.points[random.choice(len(mu.weights), int(n), p=mu.weights)])
+    if isinstance(mu, Grid):
+        cell = random.choice(len(mu.weights), int(n), p=mu.weights)
+        inside = random.random((int(n), mu.dim)) - 0.5
+        return Particles(mu.points[cell] + inside * mu.spacing)
+    if isinstance(mu, Mesh):
+        corners = mu.nodes[mu.simplices[random.choice(len(mu.mass), int(n), p=mu.mass)]]
+        shares = random.dirichlet(np.ones(mu.dim + 1), int(n))  # uniform on a simplex
+        return Particles(np.einsum("nk,nkd->nd", shares, corners))
     raise NotDefined(f"no way to sample from a {type(mu).__name__} measure is known")
 
 
@@ -79,7 +89,8 @@ def to_quantiles(mu: Measure, n: int, grading: str | None = None) -> Quantiles:
     """A law on the line on n cells.
 
     A Gaussian is read by its quantile function (graded in the tails unless asked otherwise); a
-    `Quantiles` law is read at new levels; particles go through `quantised_samples`.
+    `Quantiles` law is read at new levels, and so is a `Grid` on the line; particles go through
+    `quantised_samples`.
 
     Raises
     ------
@@ -97,6 +108,13 @@ def to_quantiles(mu: Measure, n: int, grading: str | None = None) -> Quantiles:
     if isinstance(mu, Quantiles):
         levels, mass = level_masses(n, _else(grading, "uniform"))
         return Quantiles(mu.ppf(levels), mass)
+    if isinstance(mu, Grid) and mu.dim == 1:
+        levels, mass = level_masses(n, _else(grading, "uniform"))
+        held = mu.weights > 0  # the others have no quantiles inside
+        edges = np.linspace(mu.lower[0], mu.upper[0], len(held) + 1)
+        below = np.concatenate([[0.0], np.cumsum(mu.weights)])
+        first, last = np.flatnonzero(held)[[0, -1]] + [0, 1]
+        return Quantiles(np.interp(levels, below[first : last + 1], edges[first : last + 1]), mass)
     if isinstance(mu, Particles) and mu.dim == 1:
         return quantised_samples(mu.points[:, 0], n, mu.weights, _else(grading, "uniform"))
     raise NotDefined(f"{mu!r} is not a law on the line: sample it, or take the law of a function")

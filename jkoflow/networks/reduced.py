@@ -46,6 +46,8 @@ class RadialRisk(Risk):
                 "a radial risk is a functional of the law of |θ|: use Radial, not "
                 f"{type(mu).__name__} in R^{mu.points.shape[1]}"
             )
+        if mu.points.min() < 0:  # where the features are no continuation of what they are
+            raise NotDefined("a radial risk is a functional of a law of |θ|, which is not negative")
         if mu.kind == "radial" and mu.dim != self.classes.dim:
             raise NotDefined(
                 f"this risk is for classes in R^{self.classes.dim}, but the radial law lives in "

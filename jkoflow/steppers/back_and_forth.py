@@ -146,12 +146,13 @@ class _Solver:
                 best = (0.0, found.point, rho)
                 break
             value = self.F.value(rho) + found.point.transport
+            fine = tolerance <= aim  # values of coarse ascents may be below the minimum
             if best is None or value < best[0]:
-                best = (value, found.point, rho)
-            elif tolerance <= aim:
+                best = (value if fine else np.inf, found.point, rho)
+            elif fine:
                 self.smooth.damp()
             mismatch = abs(self.smooth.mismatch(rho)) / self._lost(self.energy, value)
-            if mismatch <= _MATCHED * aim and tolerance <= aim:
+            if mismatch <= _MATCHED * aim and fine:
                 best = (value, found.point, rho)
                 break
             tolerance = max(aim, min(tolerance, mismatch / _MATCHED))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..functionals.base import Functional
+from ..functionals.internal import WITH_DENSITY
 from ..measures.base import Measure
 from ..status import NotDefined
 from .base import Stepper
@@ -25,8 +26,7 @@ def default_stepper(F: Functional, mu: Measure) -> Stepper:
     if mu.kind == "particles" and F.internal.terms:
         names = ", ".join(type(f).__name__ for _, f in F.internal.terms)
         raise NotDefined(
-            f"{names} needs a density, but an empirical measure has none: use Quantiles, Radial "
-            "or Gaussian instead of Particles"
+            f"{names} needs a density, but an empirical measure has none: {WITH_DENSITY}"
         )
     if mu.kind not in TABLE:
         raise NotDefined(f"no default stepper for a {mu.kind} measure: pass stepper=")

@@ -186,9 +186,10 @@ class ConvexProgram(Stepper):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # inaccuracy is a status
-                problem.solve(
-                    solver=self.solver, enforce_dpp=self.enforce_dpp, **self._options()
-                )
+                problem.solve(  # from the same start whatever was solved before: steps are pure
+                    solver=self.solver, enforce_dpp=self.enforce_dpp, warm_start=False,
+                    **self._options(),
+                )  # fmt: skip
         except cp.SolverError as error:
             return Status.SOLVER_FAILED, {"reason": str(error), "solver": self.solver}
         measured = problem.solver_stats

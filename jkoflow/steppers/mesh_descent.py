@@ -19,6 +19,7 @@ _ARMIJO = 1e-4
 _HALVINGS = 40
 _ROUNDS = 2000
 _FAR = 1e8
+_SHOWN = 10.0  # the last step of Newton's method, taken on top, gains more than this
 
 
 class Descended(NamedTuple):
@@ -30,8 +31,10 @@ class Descended(NamedTuple):
 def descend(objective: MeshObjective, tolerance: float, max_iterations: int) -> Descended:
     """From the old nodes, until half the decrement is ``tolerance`` of the energy lost.
 
-    The energy lost is counted from the first iterate. Conjugate gradients are as exact as the
-    root of the last decrement, relative to that energy, so that convergence is quadratic.
+    The energy lost is counted from the first iterate, and up to ten times what the step pays for
+    transport: a long step loses much more than its slope W2/τ shows. Conjugate gradients are as
+    exact as the root of the last decrement, relative to the energy lost, so that convergence is
+    quadratic.
     """
     here = objective.at(objective.mu.nodes)
     assembly, start, rounds, accuracy = Assembly(objective.mu), here.value, 0, 1e-2
@@ -50,7 +53,7 @@ def descend(objective: MeshObjective, tolerance: float, max_iterations: int) -> 
         found, length, used, curved = _direction(objective, here, system, accuracy)
         rounds += used
         rounding = _ROUNDING * here.size
-        lost = max(start - here.value, 0.0)
+        lost = max(min(start - here.value, _SHOWN * objective.paid(here.x)), 0.0)
         small = 0.5 * found.decrement <= tolerance * lost + rounding
         if small and (not found.curved or found.decrement <= rounding):
             last = objective.at(here.x + found.step) if length == 1.0 else here

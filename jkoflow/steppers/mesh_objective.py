@@ -60,11 +60,16 @@ class MeshObjective:
         slopes = log_volume_gradients(corners)
         moved = x - mu.nodes
         part = self._smooth(x)
-        paid = float(mu.weights @ (moved**2).sum(axis=1)) / (2.0 * self.tau)
+        paid = self.paid(x)
         value, size = value + part.value + paid, size + abs(part.value) + paid
         force = mu.weights[:, None] * (part.gradient + moved / self.tau)
         force -= self._gathered(p[:, None, None] * slopes)
         return MeshPoint(x, value, size, force, slopes, p, q, part.curvature)
+
+    def paid(self, x: Array) -> float:
+        """W2²/(2τ) of the nodes at x."""
+        mu = self.mu
+        return float(mu.weights @ ((x - mu.nodes) ** 2).sum(axis=1)) / (2.0 * self.tau)
 
     def _smooth(self, x: Array) -> Expansion:
         """The smooth part; where it has no Hessian, differences of its gradient act as one."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..functionals.base import Functional, Smooth
+from ..functionals.internal import WITH_DENSITY
 from ..measures.base import Array, Measure
 from ..measures.particles import Particles
 from ..record import State, Witness
@@ -104,8 +105,7 @@ class ParticleProximal(Stepper):
         if F.internal.terms:
             names = ", ".join(type(f).__name__ for _, f in F.internal.terms)
             raise NotDefined(
-                f"{names} needs a density, but an empirical measure has none: use Quantiles, "
-                "Radial or Gaussian instead of Particles, or a regularised functional"
+                f"{names} needs a density, but an empirical measure has none: {WITH_DENSITY}"
             )
         return F.smooth.on(mu)
 

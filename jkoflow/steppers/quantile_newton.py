@@ -134,7 +134,8 @@ class Newton:
                 moved = trial is not reached
                 decrease = float(here.gradient @ (trial - x)) if moved else t * slope
                 try:
-                    there = self.objective.expand(trial)
+                    with np.errstate(over="ignore", invalid="ignore"):  # of F so far away
+                        there = self.objective.expand(trial)
                 except InvalidFunctional:
                     if t < _NEAREST:
                         raise

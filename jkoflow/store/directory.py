@@ -55,6 +55,10 @@ class Directory:
         object.__setattr__(self, "path", folder_path(path))
         object.__setattr__(self, "flush", flush or Flush())
 
+    def __fspath__(self) -> str:
+        """So that a store may stand wherever its path may."""
+        return str(self.path)
+
     @property
     def holds_run(self) -> bool:
         """Whether there is a run in the folder, whole or not."""

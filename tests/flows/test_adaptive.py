@@ -109,6 +109,7 @@ def test_times_asked_for_are_ends_of_steps():
     for t, nu in zip(asked, run.asked, strict=True):
         assert np.abs(run.times - t).min() <= 1e-14
         assert off(nu, t) < 1e-2
+    assert repr(run).startswith("AdaptiveTrajectory(") and len(repr(run)) < 100
     # nobody's step grows faster than BDF2's energy law allows
     taus = run.problem.taus
     assert (taus[1:] / taus[:-1]).max() <= GROWTH * (1 + 1e-9)

@@ -43,6 +43,7 @@ def test_axes_are_those_of_the_grid() -> None:
     assert done.array("n").tolist() == [[3] * 3, [50] * 3]
     assert done.array("first").shape == (2, 3, 2)
     assert done.cells[4] == {"n": 50, "seed": 1}
+    assert done[4] is done.results[4] and [r["n"] for r in done] == [3] * 3 + [50] * 3
     assert len(np.unique(done.array("mean"))) == 6  # no two cells share a generator
 
 

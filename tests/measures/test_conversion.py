@@ -22,6 +22,8 @@ LAWS = {
     "gaussian": jf.Gaussian([1.0, -1.0], [[2.0, 0.7], [0.7, 1.0]]),
     "quantiles": jf.Quantiles([0.0, 1.0, 4.0], [0.3, 0.7]),
     "radial": jf.Radial([0.5, 1.0, 3.0], 3, [0.6, 0.4]),
+    "grid": jf.Grid([[0.5, 0.25], [0.0, 0.25]], [0.0, -1.0], [4.0, 0.0]),
+    "mesh": jf.Mesh([[0, 0], [2, 0], [0, 1], [2, 3]], [[0, 1, 2], [1, 3, 2]], [0.4, 0.6]),
     "particles": jf.Particles([[0.0, 1.0], [2.0, 0.0], [5.0, 5.0]], [0.2, 0.5, 0.3]),
 }
 
@@ -34,6 +36,12 @@ def second_moment(mu):
     if mu.kind == "radial":
         d = mu.dim
         return mu.mass @ (d / (d + 2) * (b ** (d + 2) - a ** (d + 2)) / (b**d - a**d))
+    if mu.kind == "grid":
+        return mu.integrate(lambda x: (x * x).sum(axis=1)) + (mu.spacing**2).sum() / 12
+    if mu.kind == "mesh":
+        v, d = mu.nodes[mu.simplices], mu.dim
+        squares = (v.sum(axis=1) ** 2).sum(axis=1) + (v**2).sum(axis=(1, 2))
+        return mu.mass @ squares / ((d + 1) * (d + 2))
     return mu.integrate(lambda x: (x * x).sum(axis=1))
 
 
@@ -77,6 +85,11 @@ def test_quantising_cells_and_samples():
     drawn = sample(mu, 20_000, rng=5)
     # sampling error of the quantiles, about n^-½ = .007, dominates
     assert wasserstein(to_quantiles(drawn, 100), mu) < 0.04
+
+
+def test_a_grid_on_the_line_becomes_cells():
+    mu = jf.Grid([0.0, 1.0, 0.0, 0.5, 0.5, 0.0], 0.0, 3.0)  # ½ on [½, 1], ¼ on [3/2, 2], [2, 5/2]
+    np.testing.assert_allclose(to_quantiles(mu, 3).edges, [1 / 2, 5 / 6, 11 / 6, 5 / 2], atol=1e-14)
 
 
 def test_weighted_samples_are_weighted():

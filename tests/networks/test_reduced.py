@@ -305,6 +305,11 @@ class TestErrors:
             self.risk.value_at_points(np.ones((3, 4)), np.full(3, 1 / 3))
         assert np.isfinite(self.risk.value(Quantiles([0.5, 1.0])))
 
+    def test_radii_below_zero(self):
+        """The features there are what their series happens to be: 6e6 for a normal law."""
+        with pytest.raises(NotDefined, match="not negative"):
+            self.risk.value(Quantiles.normal(0.0, 1.0, 5))
+
     def test_parameters(self):
         classes = GaussianClasses.std(4, 0.3)
         for arguments in ((3, relu), (classes, np.tanh)):

@@ -222,6 +222,21 @@ def test_interaction_by_linearising() -> None:
     assert np.ptp(balance) < out.stats["resolution"] < 0.02 * np.ptp(price[held])
 
 
+def test_attraction_stronger_than_the_transport() -> None:
+    """Coarse rounds may end below the minimum; later ones were then damped to a standstill."""
+    a, k, beta, tau, mean, std = 0.6, 1.1, 3.0, 0.3, 0.5, 0.8
+    F = jf.QuadraticPotential(a) + jf.QuadraticInteraction(k) + jf.Entropy() / beta
+    rho = jf.Grid.from_function(lambda x: np.exp(-0.5 * ((x[:, 0] - mean) / std) ** 2), -5, 5, 200)
+    out = BackAndForth().step(F, rho, tau, {}, None)
+    c = 1.0 + (a + k) * tau
+    exact = (std + (std**2 + 4 * c * tau / beta) ** 0.5) / (2 * c)
+    assert out.status is jf.Status.CONVERGED
+    assert out.stats["gap"] < 5 * out.stats["resolution"]
+    h = rho.spacing[0]  # moments are of second order in it
+    assert abs(out.measure.mean()[0] - mean / (1 + a * tau)) < 0.1 * h**2
+    assert abs(out.measure.cov()[0, 0] ** 0.5 - exact) < 0.1 * h**2
+
+
 def test_blow_up_is_said_to_be_one() -> None:
     """Keller and Segel's attraction at 2.5 times the critical mass: all into four middle cells."""
     start = jf.Grid.from_function(lambda x: np.exp(-20 * (x**2).sum(axis=1)), -1, 1, (48, 48))

@@ -131,6 +131,15 @@ def test_a_flow_through_cvxpy_compiles_once():
     assert len(stepper._programs) <= 4
 
 
+def test_a_step_does_not_depend_on_what_was_solved_before():
+    """Else a resumed run, with a fresh stepper, would differ from an unbroken one in last bits."""
+    start = jf.Particles(np.random.default_rng(2).normal(size=(5, 2)))
+    problem = jf.Problem(jf.QuadraticPotential(1.0), start, tau=[0.05, 0.05, 0.1])
+    used = ConvexProgram()
+    first, second = jf.flow(problem, used), jf.flow(problem, used)
+    np.testing.assert_array_equal(first.final.points, second.final.points)
+
+
 def test_points_that_would_cross_are_paired_again():
     targets = np.array([[2.0, 0.0], [-2.0, 0.0]])
     F = ConvexExpression(lambda x, w: 40 * cp.sum_squares(x - targets))

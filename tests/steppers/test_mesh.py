@@ -308,3 +308,11 @@ def test_balls_and_discs_are_round_and_conforming():
         assert np.linalg.norm(mu.nodes[rim], axis=2) == pytest.approx(2.0, rel=1e-12)
         assert 0.9 < mu.volumes.sum() / volume < 1.0
         assert mu.quality().min() > 0.5
+
+
+def test_a_long_step_is_stationary_where_its_slope_is_small() -> None:
+    """τ = 1e9 loses all the energy, and then W2/τ is 1e-7: the end is told by that."""
+    disc = jf.Mesh.disc(1.0, 5, lambda x: 1 - (x**2).sum(axis=1))
+    problem = jf.Problem(jf.PowerEnergy(2.0), disc, tau=1e9, steps=2)
+    run = jf.flow(problem)
+    assert jf.check_run(problem, run)["stationarity"].verdict is jf.Verdict.ACCEPTED

@@ -171,3 +171,12 @@ def test_names_of_steppers_have_no_addresses(tmp_path, noisy):
 def test_senseless_flushes_are_refused(bad):
     with pytest.raises(InvalidProblem, match="a flush needs"):
         Flush(**bad)
+
+
+def test_a_directory_stands_wherever_its_path_may(tmp_path) -> None:
+    problem = jf.Problem(jf.Entropy(), jf.Gaussian([0.0], [[1.0]]), tau=0.1, steps=2)
+    store = jf.Directory(tmp_path / "run")
+    run = jf.flow(problem, store=store)
+    assert (jf.load(store).energies == run.energies).all()
+    assert jf.check_run(problem, store).verdict is jf.Verdict.ACCEPTED
+    assert jf.save(run, jf.Directory(tmp_path / "copy")).length == 2
