@@ -13,6 +13,7 @@ from .cells import Cells
 from .cubature import normal_cubature
 
 _SMALLEST = 1e-150  # norms below it have squares that are rounded, or zero
+_LARGEST = 1e150
 
 
 class Laws:
@@ -101,6 +102,13 @@ class Laws:
         """
         if not self.gaussian:
             return norms(v, self.w)
+        size = np.abs(v).max(axis=(1, 2), keepdims=True)
+        if not ((size == 0) | ((size > _SMALLEST) & (size < _LARGEST))).all():
+            usable = np.where((size > 0) & (size < np.inf), size, 1.0)
+            return np.asarray(usable[:, 0, 0] * self._tangent_lengths(v / usable))
+        return self._tangent_lengths(v)
+
+    def _tangent_lengths(self, v: Array) -> Array:
         G = np.swapaxes(self.vectors, 1, 2) @ v[:, 1:] @ self.vectors
         G = G + np.swapaxes(G, 1, 2)
         sums = self.std[:, :, None] + self.std[:, None, :]
