@@ -126,11 +126,11 @@ class Dissipation:
         w2, steep = np.sqrt(squared), np.minimum(new.slope, s.slope + r)
         paid, curved = squared / (2.0 * s.tau), 0.5 * lam * squared
         off = 2.0 * r * w2 + 0.5 * s.tau * r * r
-        self.after += float((paid + 0.5 * s.tau * steep**2 + curved - off).sum())
-        self.before += float((paid + 0.5 * s.tau * old.slope**2 - curved).sum())
+        self.after += float((paid + 0.5 * s.tau * steep * steep + curved - off).sum())
+        self.before += float((paid + 0.5 * s.tau * old.slope * old.slope - curved).sum())
         blur = (old.blur + new.blur) * (w2 + s.tau * (old.slope + new.slope))
         blur += s.blind_square * (1.0 / s.tau + abs(lam)) + old.margin + new.margin
-        blur += UNIT * (paid + s.tau * (old.slope**2 + new.slope**2))
+        blur += UNIT * (paid + s.tau * old.slope * old.slope + s.tau * new.slope * new.slope)
         self.margin += float(blur.sum())
 
     def findings(self, spent: float) -> list[Finding]:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +18,7 @@ from ..measures.grid import Grid
 from ..measures.many import Laws, alike
 from ..problem import Problem
 from ..status import InvalidProblem, Status
-from ..store.format import Altered, Impossible, read_run
+from ..store.format import Altered, Impossible, most_entries, read_run
 from ..verdict import Decided, Finding, Report, Verdict, at_most, rejected, undecided, worst
 from . import policy
 from .around import breadth
@@ -79,14 +79,14 @@ def _opened(problem: Any, run: Any) -> Any:
     if not (isinstance(problem, Problem) and (ready or isinstance(path, (str, os.PathLike)))):
         raise InvalidProblem("check_run takes a Problem and a run of it, a Trajectory or a folder, "
                              f"not {problem!r:.60} and {run!r:.60}")  # fmt: skip
-    return run if ready else read_run(os.fspath(path))
+    return run if ready else read_run(os.fspath(path), largest=most_entries(problem.initial))
 
 
 def _findings(problem: Problem, run: Any, walk: Walk) -> Iterator[Finding]:
     yield guarded("identity", partial(identity, problem, run))  # a user's spec may raise anything
     yield from told(walk.start(float(run.initial_energy)))
     try:
-        for block in blocks(_steps(run)):
+        for block in blocks(islice(_steps(run), problem.steps + 1)):
             yield from walk.take(block)
     except (Altered, Impossible) as error:
         yield rejected("record", str(error))

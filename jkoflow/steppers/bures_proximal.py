@@ -193,7 +193,10 @@ def _spread(k: Array, g: float) -> Array:
 
 
 def _norm(*parts: Array) -> float:
-    return float(np.sqrt(sum(np.vdot(p, p) for p in parts)))
+    found = float(np.sqrt(sum(np.vdot(p, p) for p in parts)))
+    if found > 1e-150 or not (size := max(float(np.abs(p).max()) for p in parts)) > 0.0:
+        return found
+    return size * _norm(*(p / size for p in parts))  # squares underflow
 
 
 def proximal_step(

@@ -48,7 +48,10 @@ class Objective:
         return float(self.w @ np.einsum("ij,ij->i", u, v))
 
     def norm(self, u: Array) -> float:
-        return float(np.sqrt(self.inner(u, u)))
+        found = float(np.sqrt(self.inner(u, u)))
+        if found > 1e-150 or not (size := float(np.abs(u).max(initial=0.0))) > 0.0:
+            return found
+        return size * float(np.sqrt(self.inner(u / size, u / size)))  # squares underflow
 
     def cost(self, x: Array) -> float:
         """∫|x − y|² dπ of the coupling with the old measure."""
@@ -97,9 +100,11 @@ class Objective:
     def hear_noise(self, here: Point) -> bool:
         """Measure the noise of values, which a small difference of large numbers has, by third
         differences (Moré and Wild 2011): of a smooth function nothing is left of those over steps
-        of 1e-7. Whether it is more than was known."""
+        of 1e-7 of the cloud's width. Whether it is more than was known."""
         signs = 1.0 - 2.0 * (np.arange(here.x.size) % 2).reshape(here.x.shape)
-        near = [self.attempt(here.x * (1.0 + 1e-7 * k * signs)) for k in range(8)]
+        away = here.x - self.w @ here.x
+        step = signs * (1e-7 * self.norm(away) + 64 * _EPS * np.abs(here.x))
+        near = [self.attempt(here.x + k * step) for k in range(8)]
         values = np.array([np.nan if p is None else p.value for p in near])
         noise = float(np.abs(np.diff(values, 3)).max())
         if not noise > 1.5 * self.rounding(here):

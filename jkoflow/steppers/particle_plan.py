@@ -11,7 +11,7 @@ from ..measures.base import Array
 from ..record import Witness
 from ..transport.distances import squared_distances
 from ..transport.exact import Coupling, feasible_potentials, optimal_coupling, tolerated_gap
-from ..transport.pairing import line_coupling, pairing_potentials
+from ..transport.pairing import centred, line_coupling, pairing_potentials
 
 Indices = np.ndarray[Any, np.dtype[np.intp]]
 
@@ -83,7 +83,7 @@ def judge(plan: Plan, x: Array, y: Array, w: Array, guess: Array) -> Judgement:
             g[plan.order] = found.g
             return Judgement(plan, found.f, g, False, "potentials")
     cost = squared_distances(x, y)
-    best = optimal_coupling(cost, w, w, potentials=feasible_potentials(cost, guess))
+    best = optimal_coupling(cost, w, w, potentials=feasible_potentials(cost, centred(guess)))
     dual = float(best.f @ w + best.g @ w)
     if plan.cost(x, y) - dual <= tolerated_gap(dual, float(cost.max())):
         return Judgement(plan, best.f, best.g, False, "exact")

@@ -78,10 +78,14 @@ def _gains(objective: Objective, here: Point, best: Point) -> bool:
 
 
 def _exhausted(objective: Objective, here: Point) -> Status:
-    """No step goes down: a minimiser if what could be gained is rounding, else a failure."""
+    """No step goes down: a minimiser if what could be gained is rounding, else a failure.
+
+    An eighth of what differences are trusted by is a few units of F's rounding, beyond which the
+    judge calls a residual a fault.
+    """
     gain = 0.5 * objective.tau * here.residual**2
     small = here.residual <= _NEGLIGIBLE * objective.slope(here.x)
-    return Status.CONVERGED if small or gain <= objective.rounding(here) else Status.STALLED
+    return Status.CONVERGED if small or 8.0 * gain <= objective.rounding(here) else Status.STALLED
 
 
 def line_search(objective: Objective, here: Point, d: Array) -> Point | None:
@@ -163,7 +167,7 @@ class LimitedMemory:
     def learn(self, here: Point, there: Point) -> None:
         s, y = there.x - here.x, there.gradient - here.gradient
         sy, yy = self.objective.inner(s, y), self.objective.inner(y, y)
-        if sy > 1e-10 * np.sqrt(yy * self.objective.inner(s, s)):
+        if yy > 0 and sy > 1e-10 * np.sqrt(yy * self.objective.inner(s, s)):
             self.pairs.append((s, y, sy))
             self.scale = sy / yy
 

@@ -46,7 +46,8 @@ class Newton:
             if self._converged(x, here):
                 return x, Status.CONVERGED
             if self.iterations == self.max_iterations:
-                return x, Status.MAX_ITERATIONS
+                small = self._small(x, here)
+                return x, Status.CONVERGED if small else Status.MAX_ITERATIONS
             self.iterations += 1
             d = self.objective.direction(x, here)
             if self.foretold <= 0.1 * self.tolerance * self.slope and self._last(x + d):
@@ -92,9 +93,9 @@ class Newton:
         w, tau = self.objective.mu.weights, self.objective.tau
         moved = x - self.objective.mu.edges
         self.before = before = self.residual
-        self.slope = math.sqrt(w @ (moved * moved)) / tau
+        self.slope = _length(w, moved) / tau
         old, self.force = self.force, here.push
-        self.residual = math.sqrt(w @ (here.push * here.push))
+        self.residual = _length(w, here.push)
         self.foretold = np.inf
         if self.residual < 0.05 * before < np.inf:
             # edge by edge: one of little mass may lag far behind the others
@@ -111,9 +112,9 @@ class Newton:
 
         A residual r is worth about r²τ/2 of the objective, which float64 may not show.
         """
-        invisible = math.sqrt(0.5 * _visible(here.value) / self.objective.tau)
+        invisible = math.sqrt(0.5 * _visible(here.scale) / self.objective.tau)
         rounding = 2.0 * self.objective.rounding(x, here)
-        return self.residual <= max(1e-6 * (1.0 + self.slope), rounding, invisible)
+        return self.residual <= max(1e-6 * self.slope, rounding, invisible)
 
     def _line_search(self, x: Array, here: Expanded, d: Array) -> tuple[Array, Expanded] | None:
         """The first of x + d, x + d/2, … that decreases the objective enough; None if none.
@@ -121,12 +122,12 @@ class Newton:
         Each is put back where edges may be, and judged by the decrease foretold for that. Where F
         has no finite value so far away, the next one is nearer.
         """
-        rounding = 10.0 * _visible(here.value)
+        rounding = 10.0 * _visible(here.scale)
         # the value cannot judge a step of less: the residual does
         slope = float(here.gradient @ d)
         hidden = -slope <= rounding
         t, whole = 1.0, True
-        for _ in range(3 if hidden else 40):
+        for _ in range(6 if hidden else 40):
             trial = self.objective.inside(reached := x + (t * d if t < 1.0 else d))
             if whole and not self.objective.admissible(trial):
                 trial = self.objective.squeezed(x, d)
@@ -151,12 +152,20 @@ class Newton:
     def _smaller(self, there: Expanded) -> bool:
         """Whether the residual still falls, where the value no longer can."""
         w = self.objective.mu.weights
-        return math.sqrt(w @ (there.push * there.push)) < 0.5 * self.residual
+        return _length(w, there.push) < 0.7 * self.residual
+
+
+def _length(w: Array, v: Array) -> float:
+    """(Σ w v²)^½, also where the squares underflow, as in small units of energy."""
+    found = math.sqrt(w @ (v * v))
+    if found > 1e-150 or not (size := float(np.abs(v).max())) > 0.0:
+        return found
+    return size * math.sqrt(w @ (v / size) ** 2)
 
 
 _NEAREST = 1e-6  # part of a direction at which F must have a value
 
 
-def _visible(value: float) -> float:
-    """The least difference of objectives near ``value`` that is more than rounding."""
-    return 16.0 * float(np.finfo(float).eps) * (1.0 + abs(value))
+def _visible(scale: float) -> float:
+    """The least difference of objectives of this `Expanded.scale` that is more than rounding."""
+    return 16.0 * float(np.finfo(float).eps) * scale

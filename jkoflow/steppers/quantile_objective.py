@@ -25,10 +25,12 @@ class Expanded(NamedTuple):
     """The step's objective at some edges: value, gradient, and the parts of its Hessian.
 
     ``push`` is −gradient per mass, projected on the displacements that keep edges sorted and
-    radii nonnegative, and ``face`` holds those that it leads to.
+    radii nonnegative, and ``face`` holds those that it leads to. ``scale`` is what the value's
+    rounding is relative to: the sizes of its parts.
     """
 
     value: float
+    scale: float
     gradient: Array
     diagonal: Array
     off_diagonal: Array
@@ -104,21 +106,25 @@ class Objective:
         """Value, gradient and Hessian at x."""
         moved = x - self.mu.edges
         gradient = self.inertia * moved
-        value = 0.5 * float(moved @ gradient)
+        value = scale = 0.5 * float(moved @ gradient)
         off = np.zeros(len(x) - 1)
         blocks: Array | None = None
         parts: list[Part] = []
         if self.smooth is not None:
             part = self._smooth_expansion(x)
             value += part[0]
+            scale += abs(part[0])
             gradient += part[1]
             blocks, parts = part[2].blocks[:, 0, 0], part[2].parts
         diagonal = self.inertia.copy()
         for c, f in self.internal:
-            value += self._add_internal(c, f, x, gradient, diagonal, off)
+            energy = self._add_internal(c, f, x, gradient, diagonal, off)
+            value, scale = value + energy, scale + abs(energy)
+        if self.internal:  # whose logarithms cancel where densities are near 1
+            scale += float(np.abs(off) @ np.diff(x) ** 2)
         push = gradient / self.minus_weights
         face, push = face_of(x, push, self.mu.weights, self.bounds, tied=not self.internal)
-        return Expanded(value, gradient, diagonal, off, blocks, parts, push, face)
+        return Expanded(value, scale, gradient, diagonal, off, blocks, parts, push, face)
 
     def _add_internal(
         self, c: float, f: Internal, x: Array, gradient: Array, diagonal: Array, off: Array

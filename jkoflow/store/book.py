@@ -20,6 +20,7 @@ from .files import TEMPORARY, FolderLock, explained, sync_folder, write_whole
 from .format import StoredRun
 from .header import Header
 from .layout import (
+    KEPT_CHECKPOINTS,
     RUN,
     STEPS,
     chained,
@@ -33,7 +34,6 @@ from .layout import (
 from .segment import Segment
 from .text import compact, presentable, seal
 
-KEPT_CHECKPOINTS = 2
 REST_LIMIT = 2**18
 """Longest text of statistics and places that a line may hold, in characters."""
 

@@ -26,6 +26,7 @@ that write runs, docs/certificate-format.md spells all of it out.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -43,6 +44,7 @@ from .checked import DEFECTS, measure_of, status_named, whole
 from .files import explained, folder_path, read_whole
 from .layout import (
     INITIAL,
+    KEPT_CHECKPOINTS,
     NAME,
     RUN,
     STEPS,
@@ -55,7 +57,8 @@ from .lines import Line, StoredStep, gathered, line_of, steps_of, whole_lines
 from .segment import Segments
 from .text import TEXT_LIMIT, Altered, Impossible, decode, parse, read_number, unseal
 
-__all__ = ["Altered", "Impossible", "StoredProblem", "StoredRun", "StoredStep", "read_run"]
+__all__ = ["Altered", "Impossible", "StoredProblem", "StoredRun", "StoredStep", "most_entries",
+           "read_run"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,7 @@ class StoredRun:
     created: Mapping[str, Any]
     steppers: tuple[Mapping[str, Any], ...]
     limit: int = field(default=LIMIT, repr=False)
+    largest: float = field(default=math.inf, repr=False)
 
     @property
     def start(self) -> str:
@@ -117,7 +121,7 @@ class StoredRun:
         StoreError
             Naming the file and the line that is defective.
         """
-        segments = Segments(self.path, self.limit)
+        segments = Segments(self.path, self.limit, self.largest)
         for lines in gathered(self._verified(until), segments):
             yield from steps_of(lines)
 
@@ -160,7 +164,17 @@ class StoredRun:
             raise Altered(f"{self.path / STEPS}: the chain does not end as {RUN} says")
 
 
-def read_run(path: str | os.PathLike[str], *, limit: int = LIMIT) -> StoredRun:
+def most_entries(asked: Measure) -> int:
+    """Entries that an array of a measure may have where this initial measure was asked about.
+
+    Honest steps keep points or split them. A forger may name one large array a million times.
+    """
+    return max(4096, 8 * max(a.size for a in asked.to_arrays().values()))
+
+
+def read_run(
+    path: str | os.PathLike[str], *, limit: int = LIMIT, largest: float = math.inf
+) -> StoredRun:
     """Open a stored run for reading.
 
     Parameters
@@ -169,6 +183,9 @@ def read_run(path: str | os.PathLike[str], *, limit: int = LIMIT) -> StoredRun:
         The run's folder.
     limit : int
         Largest file that may be read into memory, in bytes.
+    largest : float
+        Most entries that an array of a measure may have, and the root of those of a witness; a
+        larger initial measure is `Impossible`, larger steps are not read.
 
     Returns
     -------
@@ -187,8 +204,8 @@ def read_run(path: str | os.PathLike[str], *, limit: int = LIMIT) -> StoredRun:
         ...
     jkoflow.status.StoreError: no/such/folder holds no run: it has no run.json
     """
-    run = read_header(folder_path(path), limit)
-    for _, file in checkpoints(run.path):
+    run = read_header(folder_path(path), limit, largest)
+    for _, file in checkpoints(run.path)[-KEPT_CHECKPOINTS:]:
         try:
             read_archive(file, limit)
         except StoreError:
@@ -197,7 +214,7 @@ def read_run(path: str | os.PathLike[str], *, limit: int = LIMIT) -> StoredRun:
     return run
 
 
-def read_header(path: Path, limit: int = LIMIT) -> StoredRun:
+def read_header(path: Path, limit: int = LIMIT, largest: float = math.inf) -> StoredRun:
     """`read_run` without looking at the checkpoints."""
     file = path / RUN
     with explained("read", file):
@@ -211,7 +228,7 @@ def read_header(path: Path, limit: int = LIMIT) -> StoredRun:
         return StoredRun(
             path=path,
             version=VERSION,
-            problem=_problem(path, head, limit),
+            problem=_problem(path, head, limit, largest),
             initial_energy=read_number(head["initial_energy"], f"{file}: initial_energy"),
             status=status_named(head["status"], str(file)),
             length=whole(head["steps"], f"{file}: steps"),
@@ -219,6 +236,7 @@ def read_header(path: Path, limit: int = LIMIT) -> StoredRun:
             created=_object(head.get("created", {})),
             steppers=tuple(_object(entry) for entry in head.get("steppers", ())),
             limit=limit,
+            largest=largest,
         )
     except DEFECTS as error:
         raise Impossible(f"{file} lacks or garbles {error}") from error
@@ -245,17 +263,22 @@ def _check_version(data: bytes, file: Path) -> None:
         )
 
 
-def _problem(path: Path, head: Mapping[str, Any], limit: int) -> StoredProblem:
+def _problem(
+    path: Path, head: Mapping[str, Any], limit: int, largest: float
+) -> StoredProblem:
     spec = decode(head["problem"])
     if spec_digest(spec) != head["digest"]:
         raise Altered(f"{path / RUN}: the problem's spec does not have the hash next to it")
     arrays = read_archive(path / INITIAL, limit)
     where = str(path / INITIAL)
     taus = arrays.get("taus", np.zeros(0))
-    initial = measure_of(spec["initial"]["kind"], part(arrays, "measure"), where)
+    given = part(arrays, "measure")
+    if any(a.size > largest for a in given.values()):
+        raise Impossible(f"{where} holds a measure far larger than the one that was asked about")
+    initial = measure_of(spec["initial"]["kind"], given, where)
     if array_digest(taus) != spec["taus"] or taus.shape != (spec["steps"],):
         raise Altered(f"{where}: the steps tau are not those of the problem's spec")
-    found = {name: array_digest(a) for name, a in part(arrays, "measure").items()}
+    found = {name: array_digest(a) for name, a in given.items()}
     if found != spec["initial"]["arrays"]:
         raise Altered(f"{where}: the initial measure is not that of the problem's spec")
     return StoredProblem(spec, initial, taus)

@@ -25,6 +25,7 @@ RUN = "run.json"
 INITIAL = "initial.npz"
 STEPS = "steps.jsonl"
 SEGMENT = re.compile(r"segment-[0-9]{6,12}\.npz")
+KEPT_CHECKPOINTS = 2
 CHECKPOINT = re.compile(r"checkpoint-([0-9]{8,16})\.npz")
 
 

@@ -26,6 +26,10 @@ AXES = 8
 SMALL = 2**15
 """Up to this size, in bytes, it is quicker to copy than to hash in two calls."""
 
+AGAIN = 4
+"""How many times the bytes of a segment may be hashed. Lines hash what they name unless the line
+before named the same; lines of places that overlap could make hours of a small file."""
+
 
 class _Latest(NamedTuple):
     """The array last put under a name, so that an equal one need not be put again."""
@@ -104,12 +108,14 @@ class Segments:
     """Takes arrays out of segments, of which it holds one at a time.
 
     Where an array is equal to the one before it under its name, the same object is given again, so
-    that measures share their masses.
+    that measures share their masses. Segments are read in order, each once. A measure's arrays may
+    have ``largest`` entries, a witness's as many as pairs of those.
     """
 
-    def __init__(self, folder: Path, limit: int) -> None:
-        self._folder, self._limit = folder, limit
+    def __init__(self, folder: Path, limit: int, largest: float = math.inf) -> None:
+        self._folder, self._limit, self._largest = folder, limit, largest
         self._members: dict[str, _Member] = {}
+        self._left = 0
         self.name = ""
 
     def arrays(self, line: Mapping[str, Any], where: str) -> dict[str, NDArray[Any]]:
@@ -134,23 +140,34 @@ class Segments:
     def _open(self, name: Any, where: str) -> None:
         if not isinstance(name, str) or not SEGMENT.fullmatch(name):
             raise Impossible(f"{where}: {name!r:.80} is no name of a segment")
+        if self.name and int(name[8:-4]) <= int(self.name[8:-4]):
+            raise StoreError(f"{where} goes back from {self.name} to {name}")
         self._read(name)
 
     def _read(self, name: str) -> None:
-        self._members, self.name = {}, ""
+        self._members = {}
         arrays = read_archive(self._folder / name, self._limit)
         self._members = {k: _Member(a) for k, a in arrays.items() if a.ndim == 1}
+        self._left = AGAIN * sum([a.nbytes for a in arrays.values()])
         self.name = name
 
     def _found(self, name: str, place: Any, digest: Any, where: str) -> _Member:
         """The member, where the array of this place has been found to have this digest."""
         start, shape = _place(place, where, name)
-        stop = start + math.prod(shape)
+        size = math.prod(shape)
+        stop = start + size
+        if size > (self._largest if name.startswith("measure.") else self._largest**2):
+            raise StoreError(f"{where}: {name} has {size} entries, far more than were asked about")
         if not self._holds(name, stop):  # a run that is going on has written more by now
             self._read(self.name)
         if not self._holds(name, stop):
             raise StoreError(f"{where}: {self.name} does not hold all of {name}")
         member = self._members[name]
+        self._left -= max(0, size * member.flat.itemsize - SMALL)
+        if self._left < 0:
+            raise StoreError(
+                f"{where}: lines take {AGAIN} times as much out of {self.name} as it holds"
+            )
         if member.hash(start, stop, shape) != digest:
             raise Altered(f"{where}: {name} in {self.name} does not have the digest of the line")
         if digest != member.digest:

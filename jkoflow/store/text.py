@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -20,6 +21,7 @@ from ..status import StoreError
 _SEAL = b',"sha256":"'
 _TAIL = len(_SEAL) + 64 + len(b'"}')
 _COMPACT = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+_INTEGERS = re.compile(r"bool|u?int(8|16|32|64)")
 _FLOATS = ("nan", "inf", "-inf")
 
 TEXT_LIMIT = 8 * 2**20
@@ -76,10 +78,10 @@ def decode(value: Any) -> Any:
     if value.keys() == {"$float"}:
         return float(value["$float"])
     if value.keys() == {"$array", "dtype"}:
-        dtype = np.dtype(str(value["dtype"]))
-        if dtype.kind not in "iub":
-            raise Impossible(f"an array of type {dtype} where only integers are stored")
-        return np.array(value["$array"], dtype=dtype)
+        name = str(value["dtype"])
+        if not _INTEGERS.fullmatch(name):  # and NumPy would take long over some other names
+            raise Impossible(f"an array of type {name:.80} where only integers are stored")
+        return np.array(value["$array"], dtype=np.dtype(name))
     return {k: decode(v) for k, v in value.items()}
 
 

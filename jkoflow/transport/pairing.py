@@ -68,6 +68,29 @@ def _slacks(x: Array, y: Array, f: Array, g: Array) -> Iterator[tuple[slice, Arr
         yield rows, slack
 
 
+def centred(f: Array) -> Array:
+    """f without its mean, whose rounding is that of f's differences and not of a constant in f.
+
+    Examples
+    --------
+    >>> f = np.full(10, 1e9 / 3)
+    >>> (f - f.mean()).any(), centred(f).any()
+    (True, False)
+    """
+    f = f - f[0]
+    return np.asarray(f - f.mean())
+
+
+def _plausible(f: Array, x: Array, y: Array) -> Array:
+    """f, or zeros: feasible potentials that some pairs meet differ no more than costs do.
+
+    More is rounding, of a large constant in F where the points have nearly come together.
+    """
+    both = np.concatenate([x, y])
+    widest = float((np.ptp(both, axis=0) ** 2).sum())
+    return f if np.ptp(f) <= widest else np.zeros_like(f)
+
+
 def rounding_margin(x: Array, y: Array, f: Array) -> float:
     """What rounding can do to the slack of a tight pair: that of the potentials."""
     return 8 * _EPS * float(np.ptp(f) + paired_distances(x, y).max())
@@ -96,7 +119,7 @@ def pairing_potentials(x: Array, y: Array, f: Array, sweeps: int = 8) -> Potenti
     True
     """
     own = paired_distances(x, y)
-    f = f - f.mean()
+    f = _plausible(centred(f), x, y)
     margin = rounding_margin(x, y, f)
     for _ in range(sweeps + 1):
         g = own - f
