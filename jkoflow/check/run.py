@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import islice, pairwise
-from typing import Any, NamedTuple
+from itertools import islice
+from typing import Any
 
 import numpy as np
 
@@ -17,8 +16,8 @@ from ..measures.base import Array
 from ..measures.grid import Grid
 from ..measures.many import Laws, alike
 from ..problem import Problem
-from ..status import InvalidProblem, Status
-from ..store.format import Altered, Impossible, most_entries, read_run
+from ..status import Status
+from ..store.format import Altered, Impossible
 from ..verdict import Decided, Finding, Report, Verdict, at_most, rejected, undecided, worst
 from . import policy
 from .around import breadth
@@ -27,6 +26,7 @@ from .evaluate import Noise, Stack, evaluate
 from .functional import attack, guarded, on_some_cells
 from .grid import judged_on_grid
 from .step import Steps, evaluated, grid_step, judged, membership, steps_of, told
+from .taken import Step, blocks, opened, steps_taken
 
 
 def check_run(problem: Problem, run: Any) -> Report:
@@ -62,31 +62,29 @@ def check_run(problem: Problem, run: Any) -> Report:
     'ACCEPTED'
     """
     try:
-        run = _opened(problem, run)
+        run = opened(problem, run)
     except (Altered, Impossible) as error:
         return Report(f"a run of {problem.functional!r}", (rejected("record", str(error)),))
-    found: dict[tuple[str, str], Finding] = {}
     walk = Walk(problem, problem.times)
-    for finding in _findings(problem, run, walk):
+    found = worst_of_each(_findings(problem, run, walk))
+    return Report(f"{walk.count} steps of {problem.functional!r}", found)
+
+
+def worst_of_each(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """One of each claim about the steps, and of each about each end of the run."""
+    found: dict[tuple[str, str], Finding] = {}
+    for finding in findings:
         key = (finding.claim, "" if finding.where.startswith("step") else finding.where[:7])
         if key not in found or finding.severity > found[key].severity:
             found[key] = finding
-    return Report(f"{walk.count} steps of {problem.functional!r}", tuple(found.values()))
-
-
-def _opened(problem: Any, run: Any) -> Any:
-    ready, path = hasattr(run, "records") or hasattr(run, "head"), getattr(run, "path", run)
-    if not (isinstance(problem, Problem) and (ready or isinstance(path, (str, os.PathLike)))):
-        raise InvalidProblem("check_run takes a Problem and a run of it, a Trajectory or a folder, "
-                             f"not {problem!r:.60} and {run!r:.60}")  # fmt: skip
-    return run if ready else read_run(os.fspath(path), largest=most_entries(problem.initial))
+    return tuple(found.values())
 
 
 def _findings(problem: Problem, run: Any, walk: Walk) -> Iterator[Finding]:
     yield guarded("identity", partial(identity, problem, run))  # a user's spec may raise anything
     yield from told(walk.start(float(run.initial_energy)))
     try:
-        for block in blocks(islice(_steps(run), problem.steps + 1)):
+        for block in blocks(islice(steps_taken(run), problem.steps + 1)):
             yield from walk.take(block)
     except (Altered, Impossible) as error:
         yield rejected("record", str(error))
@@ -114,58 +112,7 @@ def completeness(problem: Problem, status: Status, count: int) -> Finding:
     return at_most("completeness", 0.0, 0.0)
 
 
-class Step(NamedTuple):
-    """A step's number, its record (None if not saved), and the run's own time and energy."""
-
-    number: int
-    record: Any
-    time: float
-    energy: float
-
-    @property
-    def measure(self) -> Any:
-        """The measure after the step, or None."""
-        return None if self.record is None else self.record.measure
-
-
-def _steps(run: Any) -> Iterator[Step]:
-    if hasattr(run, "head"):
-        yield from (Step(s.index, s, s.time, s.energy) for s in run)
-        return
-    saved = {record.index: record for record in run.records}
-    numbers = [0, *(record.index for record in run.records), len(run.taken) + 1]
-    if any(a >= b for a, b in pairwise(numbers)):
-        raise Impossible(f"the records are those of the steps {numbers[1:-1]}, out of order")
-    for k, taken in enumerate(run.taken, 1):
-        yield Step(k, saved.get(k), float(taken.time), float(taken.energy))
-
-
 _AGAIN = 1024  # steps after which rounding errors are measured again
-_BLOCK = 2**16  # numbers of a block's positions: arrays of half a megabyte
-
-
-def blocks(steps: Iterable[Step]) -> Iterator[list[Step]]:
-    """Consecutive steps whose measures can stand in one stack; one without a measure is alone."""
-    block: list[Step] = []
-    size = 0
-    try:
-        for step in steps:
-            mu = step.measure
-            if block and (
-                mu is None or size > _BLOCK or block[-1].measure is None
-                or not alike(block[0].measure, mu)
-            ):  # fmt: skip
-                yield block
-                block, size = [], 0
-            block.append(step)
-            if mu is not None:
-                size += mu.dim**2 if mu.kind == "gaussian" else mu.points.size
-    except (Altered, Impossible):
-        if block:
-            yield block
-        raise
-    if block:
-        yield block
 
 
 def _settled(f: Finding) -> bool:

@@ -22,8 +22,9 @@ from ..verdict import Decided, Finding, Report, Verdict, at_most, rejected, unde
 from . import policy
 from .convex import Reference
 from .evaluate import Rows
-from .run import Step, Walk, _opened, _steps, completeness, identity, stored
+from .run import Walk, completeness, identity, stored, worst_of_each
 from .step import Steps, evaluated, judged, membership, steps_of, told
+from .taken import Step, opened, steps_taken
 from .transport import certify
 
 KIND = "extrapolated"
@@ -71,17 +72,12 @@ def check_second_order(problem: Problem, run: Any) -> Report:
     ('ACCEPTED', 'REJECTED')
     """
     try:
-        run = _opened(problem, run)
+        run = opened(problem, run)
     except (Altered, Impossible) as error:
         return Report(f"a run of {problem.functional!r}", (rejected("record", str(error)),))
-    found: dict[tuple[str, str], Finding] = {}
     walk = _Walk(problem)
-    for finding in walk.findings(run):
-        key = (finding.claim, "" if finding.where.startswith("step") else finding.where[:7])
-        if key not in found or finding.severity > found[key].severity:
-            found[key] = finding
-    subject = f"{walk.count} second-order steps of {problem.functional!r}"
-    return Report(subject, tuple(found.values()))
+    found = worst_of_each(walk.findings(run))
+    return Report(f"{walk.count} second-order steps of {problem.functional!r}", found)
 
 
 @dataclass(frozen=True)
@@ -110,7 +106,7 @@ class _Walk:
         if ends.first is not None:
             self.last = _Law(self.problem.initial, ends.first.rows)
         try:
-            for step in islice(_steps(run), self.problem.steps + 1):
+            for step in islice(steps_taken(run), self.problem.steps + 1):
                 self.count += 1
                 yield from told(self._step(step), f"step {self.count}")
         except (Altered, Impossible) as error:

@@ -7,7 +7,7 @@ import pytest
 
 import jkoflow as jf
 from jkoflow.check import Verdict, check_run, check_step
-from jkoflow.check import run as module
+from jkoflow.check import taken as module
 
 RNG = np.random.default_rng(11)
 

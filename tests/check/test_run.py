@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import jkoflow as jf
-from jkoflow.check import Verdict, check_run
+from jkoflow.check import Verdict, check_run, taken
 from jkoflow.check import run as judge
 from jkoflow.check.evaluate import Rows
 from jkoflow.measures.many import Laws
@@ -198,13 +198,13 @@ def test_rounding_is_measured_when_steps_have_grown_fourfold_or_by_1024(
     assert walk.other is not None and walk.other.measure is mu
 
 
-def numbered(*measures: Any) -> list[judge.Step]:
-    return [judge.Step(k, None if mu is None else SimpleNamespace(measure=mu), 0.0, 0.0)
+def numbered(*measures: Any) -> list[taken.Step]:
+    return [taken.Step(k, None if mu is None else SimpleNamespace(measure=mu), 0.0, 0.0)
             for k, mu in enumerate(measures, 1)]  # fmt: skip
 
 
 def cut(*measures: Any) -> list[list[int]]:
-    return [[s.number for s in block] for block in judge.blocks(numbered(*measures))]
+    return [[s.number for s in block] for block in taken.blocks(numbered(*measures))]
 
 
 def test_steps_are_taken_together_as_long_as_they_are_alike() -> None:
@@ -232,11 +232,11 @@ def test_blocks_hold_some_65536_numbers(mu: Any, many: int) -> None:
 def test_a_record_that_cannot_be_read_leaves_the_steps_before_it() -> None:
     mu = jf.Quantiles([0.0, 1.0])
 
-    def broken() -> Iterator[judge.Step]:
+    def broken() -> Iterator[taken.Step]:
         yield from numbered(mu, mu)
         raise judge.Altered("no more")
 
-    found = judge.blocks(broken())
+    found = taken.blocks(broken())
     assert len(next(found)) == 2
     with pytest.raises(judge.Altered):
         next(found)
@@ -364,7 +364,7 @@ def test_records_are_those_of_different_steps_in_order(indices: list[int]) -> No
                    for k in indices]  # fmt: skip
     assert check_run(problem, run)["record"].verdict is Verdict.REJECTED
     with pytest.raises(judge.Impossible, match="out of order"):
-        list(judge._steps(run))
+        list(taken.steps_taken(run))
 
 
 @pytest.mark.parametrize("tau", [1e-8, 1e8])
@@ -412,7 +412,7 @@ def test_steps_that_are_judged_together_are_nudged_once(
 
 def test_of_findings_that_are_alike_the_first_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """The monotone map of cells leaves no gap, in any step."""
-    monkeypatch.setattr(judge, "_BLOCK", 0)
+    monkeypatch.setattr(taken, "_BLOCK", 0)
     start = jf.Quantiles([0.0, 1.0, 2.0])
     problem = jf.Problem(jf.QuadraticPotential(1.0), start, 0.1, steps=4)
     found = check_run(problem, jf.flow(problem))["transport"]
@@ -425,7 +425,7 @@ def test_a_rise_of_the_energy_is_found_between_any_two_steps(
     k: int, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also between the last step of a block and the first of the next."""
-    monkeypatch.setattr(judge, "_BLOCK", block)
+    monkeypatch.setattr(taken, "_BLOCK", block)
     problem = jf.Problem(jf.QuadraticPotential(1.0), jf.Particles([1.0, 2.0]), 0.1, steps=5)
     run = jf.flow(problem)
     before = run.initial_energy if k == 1 else run.taken[k - 2].energy

@@ -36,11 +36,11 @@ def test_lines_are_counted_without_comments_and_documentation() -> None:
 
 
 def test_judging_steps_and_runs_stays_readable() -> None:
-    names = ("__init__", "convex", "evaluate", "minimality", "policy", "run", "step", "transport",
-             "verdict")  # fmt: skip
+    names = ("__init__", "convex", "evaluate", "minimality", "policy", "run", "step", "taken",
+             "transport", "verdict")  # fmt: skip
     sizes = {name: code_lines((FOLDER / f"{name}.py").read_text("utf-8")) for name in names}
-    assert sum(sizes.values()) <= 906, sizes
-    assert max(sizes.values()) <= 255, sizes
+    assert sum(sizes.values()) <= 918, sizes
+    assert max(sizes.values()) <= 210, sizes
 
 
 def test_judging_functionals_and_fixed_points_stays_readable() -> None:
@@ -50,7 +50,7 @@ def test_judging_functionals_and_fixed_points_stays_readable() -> None:
 
 
 def test_judging_runs_of_second_order_stays_readable() -> None:
-    assert code_lines((FOLDER / "second_order.py").read_text("utf-8")) <= 220
+    assert code_lines((FOLDER / "second_order.py").read_text("utf-8")) <= 212
 
 
 def test_judging_grids_stays_readable() -> None:
@@ -58,8 +58,8 @@ def test_judging_grids_stays_readable() -> None:
 
 
 def test_no_module_of_the_arithmetic_judge_is_left_uncounted() -> None:
-    counted = {"__init__", "convex", "evaluate", "policy", "run", "step", "transport", "verdict",
-               "minimality", "around", "claims", "derivatives", "functional", "fixed_point",
-               "second_order", "grid"}  # fmt: skip
+    counted = {"__init__", "convex", "evaluate", "policy", "run", "step", "taken", "transport",
+               "verdict", "minimality", "around", "claims", "derivatives", "functional",
+               "fixed_point", "second_order", "grid"}  # fmt: skip
     found = {path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("samples")}
     assert found == counted

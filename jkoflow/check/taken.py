@@ -1,0 +1,75 @@
+"""A run's steps as the judge reads them: from memory or disk, one by one or in blocks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from ..measures.many import alike
+from ..problem import Problem
+from ..status import InvalidProblem
+from ..store.format import Altered, Impossible, most_entries, read_run
+
+_BLOCK = 2**16  # numbers of a block's positions: arrays of half a megabyte
+
+
+def opened(problem: Any, run: Any) -> Any:
+    """The run, from its folder if that is what was given."""
+    ready, path = hasattr(run, "records") or hasattr(run, "head"), getattr(run, "path", run)
+    if not (isinstance(problem, Problem) and (ready or isinstance(path, (str, os.PathLike)))):
+        raise InvalidProblem("check_run takes a Problem and a run of it, a Trajectory or a folder, "
+                             f"not {problem!r:.60} and {run!r:.60}")  # fmt: skip
+    return run if ready else read_run(os.fspath(path), largest=most_entries(problem.initial))
+
+
+class Step(NamedTuple):
+    """A step's number, its record (None if not saved), and the run's own time and energy."""
+
+    number: int
+    record: Any
+    time: float
+    energy: float
+
+    @property
+    def measure(self) -> Any:
+        """The measure after the step, or None."""
+        return None if self.record is None else self.record.measure
+
+
+def steps_taken(run: Any) -> Iterator[Step]:
+    """In order, from memory or from disk; `Impossible` where the records contradict themselves."""
+    if hasattr(run, "head"):
+        yield from (Step(s.index, s, s.time, s.energy) for s in run)
+        return
+    saved = {record.index: record for record in run.records}
+    numbers = [0, *(record.index for record in run.records), len(run.taken) + 1]
+    if any(a >= b for a, b in pairwise(numbers)):
+        raise Impossible(f"the records are those of the steps {numbers[1:-1]}, out of order")
+    for k, taken in enumerate(run.taken, 1):
+        yield Step(k, saved.get(k), float(taken.time), float(taken.energy))
+
+
+def blocks(steps: Iterable[Step]) -> Iterator[list[Step]]:
+    """Consecutive steps whose measures can stand in one stack; one without a measure is alone."""
+    block: list[Step] = []
+    size = 0
+    try:
+        for step in steps:
+            mu = step.measure
+            if block and (
+                mu is None or size > _BLOCK or block[-1].measure is None
+                or not alike(block[0].measure, mu)
+            ):  # fmt: skip
+                yield block
+                block, size = [], 0
+            block.append(step)
+            if mu is not None:
+                size += mu.dim**2 if mu.kind == "gaussian" else mu.points.size
+    except (Altered, Impossible):
+        if block:
+            yield block
+        raise
+    if block:
+        yield block
