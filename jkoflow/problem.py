@@ -17,6 +17,7 @@ from .measures.cells import Cells
 from .status import InvalidMeasure, InvalidProblem
 
 _MOST_STEPS = 100_000_000
+_ROUNDING = 4.0 * float(np.finfo(float).eps)
 
 
 @dataclass(frozen=True, init=False)
@@ -172,7 +173,9 @@ def step_sizes(tau: float | ArrayLike, steps: int | None, t_end: float | None) -
         raise InvalidProblem(f"t_end must be positive and finite, but is {t_end!r:.100}")
     count = _affordable(max(1, math.ceil(min(t_end / float(sizes), 1e18) - 1e-9)))
     result = np.full(count, float(sizes))
-    result[-1] = t_end - float(sizes) * (count - 1)
+    last = t_end - float(sizes) * (count - 1)
+    if abs(last - float(sizes)) > _ROUNDING * t_end:  # else it is the question with ``steps``
+        result[-1] = last
     return result
 
 

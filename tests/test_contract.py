@@ -247,6 +247,8 @@ def test_problems_as_written():
     assert jf.Problem(F, mu, tau=0.1, steps=3).taus.tolist() == [0.1] * 3
     assert jf.Problem(F, mu, [0.1, 0.2]).taus.tolist() == [0.1, 0.2]
     assert jf.Problem(F, mu, 0.25, t_end=1.0).times[-1] == 1.0
+    ten = jf.Problem(F, mu, 0.1, t_end=1.0)  # 1 − 9·0.1 is not 0.1 in float64
+    assert ten.spec() == jf.Problem(F, mu, 0.1, steps=10).spec() and ten.times[-1] == 1.0
 
 
 def test_manual_stepping():

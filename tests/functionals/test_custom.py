@@ -125,6 +125,7 @@ def fails(x, w):
         (lambda x, w: 1.0 + 0j, "real"),
         (lambda x, w: None, "return statement"),
         (lambda x, w: "energy", "number"),
+        (lambda x, w: "3.0", "real number"),
         (fails, "KeyError"),
         (changes, "changes its input"),
         (changes_weights, "changes its input"),
