@@ -16,7 +16,7 @@ from ..measures.base import Array, finite_array
 from ..measures.particles import Particles
 from ..status import InvalidProblem, NotDefined, Status
 from .dual import Dual, ascend
-from .gibbs import classify, split_free_energy
+from .parts import classify, split_free_energy
 
 _NEGLIGIBLE = 1e-15
 """Share of the mass in the outermost layer of cells that is cut off with what lies beyond."""

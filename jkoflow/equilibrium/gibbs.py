@@ -4,48 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..arguments import is_finite, is_whole
-from ..functionals.base import Functional, Smooth, SmoothSum
-from ..functionals.internal import Entropy
-from ..functionals.risk import Risk
-from ..measures.base import Array, Measure, real_array
+from ..functionals.base import Functional
+from ..measures.base import Measure, real_array
 from ..measures.cells import Cells
 from ..measures.grid import Grid
 from ..measures.quantiles import Quantiles
 from ..measures.radial import Radial
-from ..status import InvalidMeasure, InvalidProblem, NotDefined, Status
+from ..status import InvalidMeasure, InvalidProblem, NotDefined
 from .axis import Axis, fit_axis
 from .dual import maximise_dual
+from .grid_gibbs import gibbs_on_grid, grid_on_box
 from .law import law_of_density
 from .mirror import damped_iteration
-
-
-@dataclass(frozen=True)
-class Gibbs:
-    """The minimiser of a free energy S(ρ) + H(ρ)/β, with the evidence for it.
-
-    ``measure`` is ρ*, on cells or on the grid; ``free_energy`` is F(ρ*) and ``log_partition`` is
-    log Z, by quadrature on the axis and not of the cells, or on the grid. ``gap`` is F(ρ*) minus a
-    lower bound of F, so it bounds how far ρ* is from optimal; it is infinite where S is not
-    claimed convex along mixtures.
-    ``residual`` is the largest |log ρ* + βΨ(·;ρ*) + log Z| weighted by ρ*.
-    """
-
-    measure: Any
-    free_energy: float
-    gap: float
-    log_partition: float
-    beta: float
-    residual: float
-    iterations: int
-    status: Status
-    axis: Any
-    log_density: Array
+from .parts import Gibbs, classify, split_free_energy
 
 
 def solve_gibbs(
@@ -107,8 +83,6 @@ def solve_gibbs(
         raise InvalidProblem(f"tolerance must be positive and finite, but is {tolerance!r:.100}")
     grid = _grid(domain_or_initial, n)
     if grid is not None:
-        from .grid_gibbs import gibbs_on_grid
-
         return gibbs_on_grid(F, grid, tolerance, max_iterations)
     smooth, beta = split_free_energy(F)
     place = _Place(domain_or_initial)
@@ -140,34 +114,6 @@ def solve_gibbs(
     )
 
 
-def split_free_energy(F: Functional) -> tuple[Smooth, float]:
-    """The smooth part S and β of F = S + H/β."""
-    if not isinstance(F, Functional):
-        raise InvalidProblem(f"F must be a functional, not {type(F).__name__}")
-    coefficients = []
-    for c, f in F.internal.terms:
-        if not isinstance(f, Entropy):
-            raise NotDefined(f"a Gibbs measure needs Entropy as the only internal energy, not {f}")
-        coefficients.append(c)
-    total = sum(coefficients)
-    if not total > 0:
-        raise NotDefined("a Gibbs measure needs a positive multiple of Entropy(): add Entropy()/β")
-    return F.smooth, 1.0 / total
-
-
-def classify(smooth: Smooth) -> tuple[Smooth, list[tuple[float, Risk]], list[Any]]:
-    """Split S into its linear part, its risks, and whatever else there is."""
-    linear, risks, other = [], [], []
-    for c, f in smooth.terms:
-        if isinstance(f, Risk) and c > 0:
-            risks.append((c, f))
-        elif getattr(f, "linear", False):
-            linear.append((c, f))
-        else:
-            other.append((c, f))
-    return SmoothSum(linear), risks, other
-
-
 def _grid(where: Measure | Sequence[Any], n: int | None) -> Grid | None:
     """The grid that is given, or that of a box in R² or R³; None for any other place."""
     if isinstance(where, Grid):
@@ -178,8 +124,6 @@ def _grid(where: Measure | Sequence[Any], n: int | None) -> Grid | None:
         return None
     if ends is None or ends.shape not in ((2, 2), (2, 3)):
         return None
-    from .grid_gibbs import grid_on_box
-
     if not np.isfinite(ends).all() or (ends[0] >= ends[1]).any():
         raise InvalidProblem(f"a box is (lower, upper), lower < upper, not {where!r:.90}")
     return grid_on_box(ends[0], ends[1], n)

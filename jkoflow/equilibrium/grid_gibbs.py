@@ -15,8 +15,8 @@ from ..measures.base import Array
 from ..measures.grid import Grid
 from ..status import InvalidProblem, Status
 from .dual import Dual, ascend
-from .gibbs import Gibbs, classify, split_free_energy
 from .mirror import iterate
+from .parts import Gibbs, classify, split_free_energy
 
 _DEEP = 1e300  # stands for +∞ in obstacles: products with masses of 0 are 0, not NaN
 _WARM_UP = (30, 100)  # damped iterations before Newton's method is tried

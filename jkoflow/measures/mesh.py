@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..status import InvalidMeasure
+from . import mesh_shapes
 from .base import Array, Measure, finite_array, frozen, probability_weights, real_array, register
 from .mesh_intersections import near_pairs
-from .simplices import log_volume_gradients, qualities, signed_volumes
-
-Simplices = NDArray[np.int64]
+from .simplices import Simplices, log_volume_gradients, qualities, signed_volumes
 
 
 @register
@@ -141,9 +140,7 @@ class Mesh(Measure):
         >>> Mesh.disc(2.0, 3, grading=0.8)
         Mesh(37 nodes, 54 simplices in R^2)
         """
-        from .mesh_shapes import disc
-
-        return disc(radius, rings, density, grading)
+        return cls(*mesh_shapes.disc(radius, rings, density, grading))
 
     @classmethod
     def ball(
@@ -160,9 +157,7 @@ class Mesh(Measure):
         >>> Mesh.ball(1.0, 3), Mesh.ball(1.0, 3, grading=0.0)
         (Mesh(147 nodes, 540 simplices in R^3), Mesh(175 nodes, 648 simplices in R^3))
         """
-        from .mesh_shapes import ball
-
-        return ball(radius, layers, density, grading)
+        return cls(*mesh_shapes.ball(radius, layers, density, grading))
 
     @classmethod
     def box(
@@ -179,9 +174,7 @@ class Mesh(Measure):
         >>> Mesh.box([0, 0, 0], [1, 1, 2], (2, 2, 3))
         Mesh(36 nodes, 72 simplices in R^3)
         """
-        from .mesh_shapes import box
-
-        return box(lower, upper, shape, density)
+        return cls(*mesh_shapes.box(lower, upper, shape, density))
 
     def log_volume_gradients(self) -> Array:
         """∂ log|T| / ∂(corner of T), shape (k, d+1, d)."""

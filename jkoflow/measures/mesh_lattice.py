@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .base import Array
-from .mesh import Simplices
+from .simplices import Simplices
 
 
 def lattice_ball(dim: int, layers: int, grading: float) -> tuple[Array, Simplices]:

@@ -1,4 +1,4 @@
-"""Meshes of simple shapes, with masses from a density."""
+"""Nodes, simplices and masses of simple shapes."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from numpy.typing import ArrayLike
 from ..arguments import is_finite, is_whole
 from ..status import InvalidMeasure
 from .base import Array, finite_array
-from .mesh import Mesh, Simplices
 from .mesh_lattice import kuhn, lattice_ball
-from .simplices import signed_volumes
+from .simplices import Simplices, signed_volumes
 
 Density = Callable[[Array], ArrayLike]
+Shape = tuple[Array, Simplices, Array | None]
+"""What `Mesh` takes."""
 
 
-def disc(radius: float, rings: int, density: Density | None, grading: float | None) -> Mesh:
+def disc(radius: float, rings: int, density: Density | None, grading: float | None) -> Shape:
     """See `Mesh.disc`."""
     if not (is_finite(radius) and radius > 0 and is_whole(rings)):
         raise InvalidMeasure(f"a disc needs a positive radius and at least one ring: {radius!r:.80}"
@@ -52,14 +53,14 @@ def _between_rings(ring: int, first: list[int]) -> list[tuple[int, int, int]]:
 
 def _without_seams(
     dim: int, radius: float, layers: int, density: Density | None, grading: float
-) -> Mesh:
+) -> Shape:
     if not (is_finite(grading) and 0 <= grading < 1):
         raise InvalidMeasure(f"grading is a number in [0, 1), or None: {grading!r:.80}")
     nodes, simplices = lattice_ball(dim, int(layers), float(grading))
     return _massive(radius * nodes, simplices, density)
 
 
-def ball(radius: float, layers: int, density: Density | None, grading: float | None) -> Mesh:
+def ball(radius: float, layers: int, density: Density | None, grading: float | None) -> Shape:
     """See `Mesh.ball`; an icosahedron's twenty tetrahedra, each cut into layers³, made round."""
     if not (is_finite(radius) and radius > 0 and is_whole(layers)):
         raise InvalidMeasure("a ball needs a positive radius and at least one layer: "
@@ -103,7 +104,7 @@ def _cut_simplex(n: int, dim: int) -> tuple[Array, Simplices]:
 
 def box(
     lower: ArrayLike, upper: ArrayLike, shape: tuple[int, ...], density: Density | None
-) -> Mesh:
+) -> Shape:
     """See `Mesh.box`; Kuhn's triangulation, one simplex for each order of the axes."""
     low, high = finite_array(lower, "lower", ndim=1), finite_array(upper, "upper", ndim=1)
     dim = len(low)
@@ -120,10 +121,10 @@ def box(
     return _massive(nodes, simplices.astype(np.int64), density)
 
 
-def _massive(nodes: Array, simplices: Simplices, density: Density | None) -> Mesh:
+def _massive(nodes: Array, simplices: Simplices, density: Density | None) -> Shape:
     """Masses from a density, by the rule with d+1 points that is exact for parabolas."""
     if density is None:
-        return Mesh(nodes, simplices)
+        return nodes, simplices, None
     corners = nodes[simplices]
     dim = nodes.shape[1]
     near = (1.0 + dim / np.sqrt(dim + 2.0)) / (dim + 1.0)  # weight of the nearest corner
@@ -137,4 +138,4 @@ def _massive(nodes: Array, simplices: Simplices, density: Density | None) -> Mes
     if not (mass > 0).all():
         raise InvalidMeasure("the density must be positive inside every simplex: take a smaller "
                              "shape, or drop the simplices without mass")  # fmt: skip
-    return Mesh(nodes, simplices, mass / mass.sum())
+    return nodes, simplices, mass / mass.sum()

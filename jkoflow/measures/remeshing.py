@@ -9,9 +9,9 @@ import numpy as np
 from ..arguments import is_finite
 from ..status import InvalidMeasure, NotDefined
 from .base import Array
-from .mesh import Mesh, Simplices
+from .mesh import Mesh
 from .mesh_intersections import Numbers, overlaps
-from .simplices import qualities
+from .simplices import Simplices, qualities
 
 _COVERED = 1e-3  # of its volume, for a new simplex to be kept
 _CLEAR = 0.7  # of the spacing, between new nodes and the boundary's

@@ -8,8 +8,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .base import Array
+
+Simplices = NDArray[np.int64]
+"""Indices of corners, (k, d+1)."""
 
 
 def edges(corners: Array) -> Array:

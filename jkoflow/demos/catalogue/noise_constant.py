@@ -13,7 +13,8 @@ from ...dynamics.langevin import euler_stationary, langevin
 from ...dynamics.sgd import sgd
 from ...dynamics.sgd_record import Recording, radii
 from ...dynamics.sgd_schedule import NOISE
-from ...equilibrium.gibbs import Gibbs, solve_gibbs
+from ...equilibrium.gibbs import solve_gibbs
+from ...equilibrium.parts import Gibbs
 from ...flows.sweep import Sweep
 from ...functionals.free_energy import free_energy
 from ...functionals.internal import Entropy

@@ -13,7 +13,8 @@ from ... import networks
 from ...check import Finding, check_fixed_point, check_run, check_samples
 from ...dynamics.sgd import sgd
 from ...dynamics.sgd_record import Recording, radii
-from ...equilibrium.gibbs import Gibbs, solve_gibbs
+from ...equilibrium.gibbs import solve_gibbs
+from ...equilibrium.parts import Gibbs
 from ...flows.driver import flow as jko_flow
 from ...flows.sweep import Sweep
 from ...flows.trajectory import Trajectory

@@ -11,7 +11,8 @@ from ... import networks
 from ...check import Finding, check_fixed_point, check_run
 from ...dynamics.sgd import SGDRun, sgd
 from ...dynamics.sgd_record import Recording, of_radii
-from ...equilibrium.gibbs import Gibbs, solve_gibbs
+from ...equilibrium.gibbs import solve_gibbs
+from ...equilibrium.parts import Gibbs
 from ...flows.trajectory import Trajectory
 from ...functionals.free_energy import free_energy
 from ...functionals.risk import Risk

@@ -11,7 +11,8 @@ from ... import networks
 from ...check import Finding, check_fixed_point
 from ...dynamics.sgd import sgd
 from ...dynamics.sgd_record import Recording, test_risk
-from ...equilibrium.gibbs import Gibbs, solve_gibbs
+from ...equilibrium.gibbs import solve_gibbs
+from ...equilibrium.parts import Gibbs
 from ...functionals.free_energy import free_energy
 from ...functionals.risk import Risk
 from ...measures.base import Array
