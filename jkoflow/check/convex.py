@@ -22,7 +22,7 @@ from ..verdict import Finding, at_most, worst
 from . import policy
 from .evaluate import Rows
 from .minimality import CLAIMED
-from .step import Steps
+from .residual import Steps
 
 ASSUMED = (CLAIMED,)
 UNIT = policy.ROUNDING * policy.EPS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,9 +12,7 @@ from ..functionals.base import Functional
 from ..measures.base import Array
 from ..verdict import Finding, Verdict, undecided, worst
 from . import policy
-
-if TYPE_CHECKING:
-    from .step import Steps
+from .residual import Steps
 
 CLAIMED = "F is λ-convex along generalised geodesics, as it claims (check_functional attacks it)"
 BOUNDED = "F's parts are bounded from below, as they claim (check_functional attacks it)"

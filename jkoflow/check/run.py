@@ -25,7 +25,8 @@ from .convex import Dissipation, Reference, against, modulus, slope_decay
 from .evaluate import Noise, Stack, evaluate
 from .functional import attack, guarded, on_some_cells
 from .grid import judged_on_grid
-from .step import Steps, evaluated, grid_step, judged, membership, steps_of, told
+from .residual import Steps, steps_of
+from .step import evaluated, grid_step, judged, membership, told
 from .taken import Step, blocks, opened, steps_taken
 
 

@@ -22,8 +22,9 @@ from ..verdict import Decided, Finding, Report, Verdict, at_most, rejected, unde
 from . import policy
 from .convex import Reference
 from .evaluate import Rows
+from .residual import Steps, steps_of
 from .run import Walk, completeness, identity, stored, worst_of_each
-from .step import Steps, evaluated, judged, membership, steps_of, told
+from .step import evaluated, judged, membership, told
 from .taken import Step, opened, steps_taken
 from .transport import certify
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -12,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from ..arguments import is_finite
 from ..functionals.base import Functional
-from ..measures.base import Array, Measure, a_measure
+from ..measures.base import Measure, a_measure
 from ..measures.many import Laws, alike
 from ..measures.order import kept_sorted
 from ..problem import interval
@@ -23,7 +22,7 @@ from .evaluate import Noise, Rows, Stack, consistent, stack
 from .functional import a_functional, guarded
 from .grid import GridStep, judged_on_grid, same_cells
 from .minimality import minimality
-from .transport import Transport, certify_all
+from .residual import Steps, Walls, steps_of
 
 DISCRETE = {
     "particles": "the step is that of point clouds: W2 and F of the given points",
@@ -115,9 +114,6 @@ def told(findings: Iterator[Finding], where: str = "") -> Iterator[Finding]:
         yield decided.finding.at(where) if where else decided.finding
 
 
-Walls = tuple[float, float] | None
-
-
 def membership(before: Laws, after: Laws, walls: Walls = None) -> Finding:
     """Same kind and space, finite, in order, weights that are masses; or else `Decided`."""
     claim, old, new = "membership", before.mu, after.mu
@@ -160,92 +156,6 @@ def evaluated(F: Functional, laws: Laws, noise: Noise | None = None) -> Stack:
     if isinstance(found, Finding):
         raise Decided(found)
     return found  # type: ignore[no-any-return]
-
-
-@dataclass(frozen=True)
-class Steps:
-    """K steps between alike measures, as arrays of shape (K,).
-
-    ``raw`` is ‖ξ‖ and ``r`` what counts of it over the admissible displacements; ``held`` leaves
-    out the ends that stayed on walls, wherever they are pulled. Steps are numbered from ``first``
-    on (0: they have no numbers).
-    """
-
-    F: Functional
-    before: Laws
-    old: Rows
-    new: Stack
-    tau: Array
-    transport: Transport
-    raw: Array
-    r: Array
-    held: Array
-    walls: Walls
-    first: int
-
-    def with_spread(self, r: Array) -> Array:
-        """‖∇δF(X) + (X − x)/τ‖ over the coupling, whose spread is orthogonal to ξ."""
-        return np.hypot(r, np.sqrt(self.transport.spread) / self.tau)
-
-    def somewhere(self, finding: Finding) -> Finding:
-        """A finding about all of the steps, with their numbers."""
-        last = self.first + len(self.tau) - 1
-        named = f"step {last}" if last == self.first else f"steps {self.first} to {last}"
-        return finding.at(named) if self.first else finding
-
-    @property
-    def blind(self) -> Array:
-        """Rounding error of W2: differences of points carry EPS times the points."""
-        return policy.ROUNDING * policy.EPS * (self.old.extent + self.new.rows.extent)
-
-    @property
-    def blind_square(self) -> Array:
-        """Rounding error of W2²."""
-        return self.blind * (2.0 * np.sqrt(self.transport.squared) + self.blind)
-
-    @property
-    def slope(self) -> Array:
-        """W2/τ."""
-        return np.asarray(np.sqrt(self.transport.squared) / self.tau)
-
-
-def steps_of(
-    F: Functional,
-    before: Laws,
-    old: Rows,
-    new: Stack,
-    tau: Array,
-    witnesses: Sequence[Witness | None],
-    first: int = 0,
-    walls: Walls = None,
-) -> Steps:
-    """The steps from number ``first`` on; `Decided` where W2² is not certified."""
-    transport = certify_all(new.laws, before, witnesses)
-    xi = new.gradient + transport.away / tau[:, None, None]
-    r = held = raw = new.laws.lengths(xi)
-    if new.laws.cells:
-        r, held = _on_edges(before, new.laws, xi[..., 0], raw, walls)
-    return Steps(F, before, old, new, tau, transport, raw, r, held, walls, first)
-
-
-def _on_edges(
-    before: Laws, laws: Laws, xi: Array, raw: Array, walls: Walls
-) -> tuple[Array, Array]:
-    """‖ξ‖ over what may move: tied edges stay sorted, ends on walls and at r = 0 stay inside."""
-    x, w, r, held, ends = laws.x[..., 0], laws.w, raw.copy(), raw.copy(), [0, -1]
-    there = x[:, ends] == (walls or (np.nan, np.nan))
-    stayed = there & (before.x[:, ends, 0] == x[:, ends])
-    there[:, 0] |= (x[:, 0] == 0.0) & (laws.mu.kind == "radial")
-    tied = (x[:, 1:] == x[:, :-1]).any(axis=1)
-    for k in np.flatnonzero(tied | there.any(axis=1)):
-        v = kept_sorted(-xi[k], x[k], w)
-        if there[k, 0]:
-            v[x[k] == x[k, 0]] = np.maximum(v[x[k] == x[k, 0]], 0.0)
-        if there[k, 1]:
-            v[x[k] == x[k, -1]] = np.minimum(v[x[k] == x[k, -1]], 0.0)
-        inner = slice(int(stayed[k, 0]), len(v) - int(stayed[k, 1]))
-        r[k], held[k] = np.sqrt(w @ v**2), np.sqrt(w[inner] @ v[inner] ** 2)
-    return r, held
 
 
 def judged(s: Steps) -> Iterator[Finding]:

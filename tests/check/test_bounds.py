@@ -19,7 +19,8 @@ import jkoflow as jf
 from jkoflow.check import Verdict, check_run, check_step
 from jkoflow.check.evaluate import Noise, Rows, Stack
 from jkoflow.check.minimality import BOUNDED, CLAIMED, farthest, minimality
-from jkoflow.check.step import Steps, energy_inequality, stationarity
+from jkoflow.check.residual import Steps
+from jkoflow.check.step import energy_inequality, stationarity
 from jkoflow.check.transport import Transport, certify
 from jkoflow.check.verdict import at_most
 from jkoflow.measures.many import Laws

@@ -12,7 +12,7 @@ import jkoflow as jf
 from jkoflow.check import Verdict, check_run
 from jkoflow.check.convex import Dissipation, Reference, against, modulus, slope_decay
 from jkoflow.check.evaluate import Noise, stack
-from jkoflow.check.step import Steps, steps_of
+from jkoflow.check.residual import Steps, steps_of
 from jkoflow.measures.many import Laws
 from jkoflow.record import Witness
 

@@ -12,7 +12,7 @@ import jkoflow as jf
 from jkoflow.check import Verdict
 from jkoflow.check import second_order as judge
 from jkoflow.check.evaluate import Noise, Rows, Stack
-from jkoflow.check.step import Steps
+from jkoflow.check.residual import Steps
 from jkoflow.check.transport import Transport
 from jkoflow.measures.many import Laws
 from jkoflow.record import Witness

@@ -17,10 +17,11 @@ SILENT = {
 
 
 def code_lines(text: str) -> int:
-    """Lines that hold a token other than comments and documentation strings."""
+    """Lines that hold a token other than comments, documentation strings and imports."""
     told: set[int] = set()
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        documentation = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        if documentation or isinstance(node, (ast.Import, ast.ImportFrom)):
             told.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
     held: set[int] = set()
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
@@ -29,37 +30,37 @@ def code_lines(text: str) -> int:
     return len(held - told)
 
 
-def test_lines_are_counted_without_comments_and_documentation() -> None:
-    text = '"""About."""\n\nx = 1  # one\n# none\n\ndef f():\n    """Told.\n    """\n'
+def test_lines_are_counted_without_comments_documentation_and_imports() -> None:
+    text = '"""About."""\nimport os\n\nx = 1  # one\n# none\n\ndef f():\n    """Told.\n    """\n'
     text += '    return """a\nb"""\n'
     assert code_lines(text) == 4
 
 
 def test_judging_steps_and_runs_stays_readable() -> None:
-    names = ("__init__", "convex", "evaluate", "minimality", "policy", "run", "step", "taken",
-             "transport", "verdict")  # fmt: skip
+    names = ("__init__", "convex", "evaluate", "minimality", "policy", "residual", "run",
+             "step", "taken", "transport", "verdict")  # fmt: skip
     sizes = {name: code_lines((FOLDER / f"{name}.py").read_text("utf-8")) for name in names}
-    assert sum(sizes.values()) <= 918, sizes
-    assert max(sizes.values()) <= 210, sizes
+    assert sum(sizes.values()) <= 805, sizes
+    assert max(sizes.values()) <= 180, sizes
 
 
 def test_judging_functionals_and_fixed_points_stays_readable() -> None:
     sizes = {name: code_lines((FOLDER / f"{name}.py").read_text("utf-8"))
              for name in ("around", "claims", "derivatives", "functional", "fixed_point")}
-    assert sum(sizes.values()) <= 499, sizes
+    assert sum(sizes.values()) <= 420, sizes
 
 
 def test_judging_runs_of_second_order_stays_readable() -> None:
-    assert code_lines((FOLDER / "second_order.py").read_text("utf-8")) <= 212
+    assert code_lines((FOLDER / "second_order.py").read_text("utf-8")) <= 189
 
 
 def test_judging_grids_stays_readable() -> None:
-    assert code_lines((FOLDER / "grid.py").read_text("utf-8")) <= 125
+    assert code_lines((FOLDER / "grid.py").read_text("utf-8")) <= 98
 
 
 def test_no_module_of_the_arithmetic_judge_is_left_uncounted() -> None:
-    counted = {"__init__", "convex", "evaluate", "policy", "run", "step", "taken", "transport",
-               "verdict", "minimality", "around", "claims", "derivatives", "functional",
+    counted = {"__init__", "convex", "evaluate", "policy", "residual", "run", "step", "taken",
+               "transport", "verdict", "minimality", "around", "claims", "derivatives", "functional",
                "fixed_point", "second_order", "grid"}  # fmt: skip
     found = {path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("samples")}
     assert found == counted
