@@ -41,7 +41,7 @@ def get_code(self, name):
     return compile(pathlib.Path(mutant).read_text("utf-8"), path, "exec")
 importlib.machinery.SourceFileLoader.get_code = get_code
 import pytest
-sys.exit(pytest.main(["-xq", "-p", "no:cacheprovider", *tests]))
+sys.exit(pytest.main(["-xq", "-n0", "-p", "no:cacheprovider", *tests]))
 """
 
 
@@ -257,7 +257,7 @@ def main() -> None:
     asked = parser.parse_intermixed_args()
     name = ".".join(asked.module.with_suffix("").parts)
     plugin = Mutation(asked.module.resolve(), name, asked.sample, asked.seed)
-    pytest.main(["-q", "-s", "-p", "no:cacheprovider", *asked.tests], plugins=[plugin])
+    pytest.main(["-q", "-s", "-n0", "-p", "no:cacheprovider", *asked.tests], plugins=[plugin])
 
 
 if __name__ == "__main__":

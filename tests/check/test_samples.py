@@ -11,6 +11,8 @@ from scipy.stats import binom
 
 import jkoflow as jf
 from jkoflow import Verdict, check_samples
+from jkoflow.check import samples
+from jkoflow.check.samples_resampling import chain, independent
 from jkoflow.status import InvalidFunctional, InvalidMeasure, InvalidProblem, NotDefined
 
 APART = 3.0
@@ -218,6 +220,55 @@ def test_short_data_are_undecided_unless_they_are_clearly_wrong():
     assert all("effective sample size 30 is too small" in f.reason for f in short.findings)
     assert check_samples(NORMAL, x + 3.0, rng=0).verdict is Verdict.REJECTED
     assert check_samples(NORMAL, x[:2], rng=0).verdict is Verdict.UNDECIDED
+
+
+@pytest.mark.parametrize(
+    ("least", "verdict"),
+    [(0.0124, Verdict.REJECTED), (0.0126, Verdict.UNDECIDED), (0.04, Verdict.UNDECIDED)],
+)
+def test_few_points_are_rejected_at_a_quarter_of_the_level(least, verdict):
+    for n, word in ((10, verdict), (49, verdict), (9, Verdict.UNDECIDED),
+                    (50, Verdict.REJECTED)):  # fmt: skip
+        tests = {"this": least, "that": 0.5}
+        found = samples._findings(tests, independent(n), False, 0.0, 0.05, ())
+        assert Verdict.of(found) is word, n
+        assert samples._findings(tests, chain(1.0, 99), True, 0.0, 0.05, ())[0].verdict is (
+            Verdict.UNDECIDED)  # fmt: skip
+
+
+def test_true_samples_of_few_points_are_rarely_rejected():
+    """Of laws with tails to one side: at the level itself it were 6 to 8%."""
+    law = jf.Potential(
+        lambda x: (x + np.exp(-x)).sum(axis=1), gradient=lambda x: 1.0 - np.exp(-x)
+    ) + jf.Entropy()  # fmt: skip
+    random, counts = np.random.default_rng(0), np.zeros(2)
+    for _ in range(400):
+        x = random.gumbel(size=(10, 1))
+        report = check_samples(law, x, rng=random, reference=lambda x: np.exp(-x) - 1.0)
+        lowest = min(1.0 - f.measured for f in report.findings)
+        counts += [report.verdict is Verdict.REJECTED, lowest <= 0.05]
+    # 3 standard deviations of 400 draws at 5% are 3.3%
+    assert counts[0] / 400 <= 0.083 and counts[0] < counts[1]
+
+
+@pytest.mark.parametrize("attraction", [-0.4, -0.2, 0.5])
+def test_what_a_score_gives_way_is_known_for_quadratic_interactions(attraction):
+    """The mean force of V + κW is −(1 + κ) times the error of the mean; with ρ* following, −1."""
+    random = np.random.default_rng(3)
+    x = random.normal(size=(300, 1))
+    weighted = lambda w: -(x + attraction * (x - w @ x))  # noqa: E731
+    scale = x.std(axis=0)
+    z, s = (x - x.mean(axis=0)) / scale, weighted(np.full(300, 1 / 300)) * scale
+    found = samples._inflation(weighted, scale, z, s, random.choice([-1.0, 1.0], size=(300, 24)))
+    # never less than 1; the mean force responds the most, exactly, since it is affine
+    assert found == pytest.approx(max(1.0, (1.0 + attraction) ** -2), rel=0.02)
+
+
+@pytest.mark.parametrize("alpha", [0.2, 0.05, 0.01, 0.001])
+@pytest.mark.parametrize("n", [100, 3000])
+def test_resamples_meet_the_level_exactly(alpha, n):
+    ranks = (1 + samples._copies(alpha, n)) * alpha
+    assert ranks == pytest.approx(round(ranks)) and ranks > 10
 
 
 def test_a_short_chain_is_undecided_whatever_it_shows():

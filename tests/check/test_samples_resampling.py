@@ -106,3 +106,58 @@ def test_across_is_holm_for_single_tests():
     assert np.allclose(np.concatenate(rs.across(groups)), [0.036, 0.06, 0.2])
     assert np.allclose(rs.across([np.array([0.01, 0.3])])[0], [0.01, 0.3])
     assert max(a.max() for a in rs.across([np.array([0.9]), np.array([0.8])])) <= 1.0
+
+
+class Last:
+    """A generator whose random numbers are all the same."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def random(self, size=None):
+        return self.value if size is None else np.full(size, self.value)
+
+
+def test_signs_are_ones_and_then_even():
+    flips = rs.signs(400, 300, np.random.default_rng(0))
+    assert flips.shape == (400, 301) and (flips[:, 0] == 1.0).all()
+    assert set(np.unique(flips[:, 1])) == {-1.0, 1.0}
+    # 120 000 signs: four standard errors of their mean
+    assert abs(flips[:, 1:].mean()) < 4 / 120_000**0.5
+
+
+def test_p_values_are_ranks_from_the_first_to_the_last():
+    own = np.arange(9.0)
+    for observed, above in ((9.5, 0), (4.5, 4), (-1.0, 9)):
+        test = rs.Resampled(observed, own, own)
+        assert test.p_value(Last(0.0)) == above / 10
+        assert test.p_value(Last(1.0)) == (above + 1) / 10
+    # four are above; itself and its equal share two ranks
+    assert rs.Resampled(4.0, own, own).p_value(Last(1.0)) == 0.6
+
+
+def test_resamples_of_a_test_and_those_in_common_are_told_apart():
+    values = np.arange(7.0)
+    alone, both = rs.Resampled.of(values[:4], 3), rs.Resampled.of(values, 3)
+    assert (alone.observed, alone.own.tolist()) == (0.0, [1.0, 2.0, 3.0])
+    assert alone.common.tolist() == both.common.tolist() == [1.0, 2.0, 3.0]
+    assert both.own.tolist() == [4.0, 5.0, 6.0]
+
+
+def test_labels_are_one_over_the_numbers_of_points():
+    order = rs.independent(30)
+    rng = np.random.default_rng(2)
+    v = rs.contrasts(order, rs.signs(30, 20, rng), 40, rng)
+    assert (v[:30, 0] == 1 / 30).all() and (v[30:, 0] == -1 / 40).all()
+
+
+def test_autocorrelation_has_no_units():
+    x = ar1(0.8, 2000, np.random.default_rng(4), k=2)
+    np.testing.assert_allclose(
+        rs.autocorrelation_time(1e-6 * x), rs.autocorrelation_time(x), rtol=1e-9
+    )
+
+
+def test_the_shortest_chain_has_two_blocks():
+    assert rs.chain(30.0, 40).blocks == 2
+    assert rs.chain(1.0, 1010).blocks == 100

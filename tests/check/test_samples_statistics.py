@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import skew
 
 from jkoflow.check import samples_statistics as st
 
@@ -124,3 +125,79 @@ def test_halls_transformation_makes_skewed_sums_symmetric():
         far += t[0] >= np.quantile(t, 0.99)
     # 1% nominal; 2.5% leaves room for the next order of the expansion, whose size 7%-1% hints at
     assert far / rounds < 0.025
+
+
+def test_the_largest_mean_is_students_made_symmetric_by_halls_transformation():
+    """From means, variances and SciPy's skewness; the features' spreads are below 1 and above."""
+    rng = np.random.default_rng(7)
+    n, scale = 15, np.array([0.3, 1.0, 7.0])
+    g = (rng.exponential(size=(n, 3)) - 0.8) * scale
+    flips = np.where(rng.random((n, 6)) < 0.5, -1.0, 1.0)
+    flips[:, 0] = 1.0
+    students = np.sqrt(n) * np.array([
+        [(g * sign[:, None])[:, k].mean() / (g * sign[:, None])[:, k].std() for k in range(3)]
+        for sign in flips.T
+    ])  # fmt: skip
+    gamma = skew(g, axis=0) / np.sqrt(n)
+    s = students[0]
+    students[0] = s + gamma * s**2 / 3 + gamma**2 * s**3 / 27 + gamma / 6
+    for k in range(3):
+        found = st.largest_mean(g[:, [k]], flips)
+        np.testing.assert_allclose(found, np.abs(students[:, k]), rtol=1e-10)
+    np.testing.assert_allclose(st.largest_mean(g, flips), np.abs(students).max(axis=1), rtol=1e-10)
+
+
+def test_features_that_do_not_vary_have_a_finite_mean():
+    flips = np.array([[1.0, 1.0], [1.0, -1.0], [1.0, 1.0]])
+    assert st.largest_mean(np.zeros((3, 1)), flips).tolist() == [0.0, 0.0]
+    assert np.isfinite(st.largest_mean(np.ones((3, 1)), flips)).all()
+
+
+def test_projections_count_what_lies_below_quantiles_of_all_points():
+    rng = np.random.default_rng(8)
+    z, directions = rng.normal(size=(40, 2)), np.array([[1.0, 0.0], [0.6, 0.8]])
+    below, levels = st.projection_features(z, directions)
+    along = [z[:, 0], 0.6 * z[:, 0] + 0.8 * z[:, 1], np.hypot(z[:, 0], z[:, 1])]
+    shares = [0.01, 0.02, 0.05, *np.arange(0.1, 0.25, 0.05), *np.arange(0.3, 0.75, 0.1),
+              0.8, 0.85, 0.9, 0.95, 0.98, 0.99]  # fmt: skip
+    below = below.reshape(40, 3, len(shares))
+    for k, t in enumerate(along):
+        for q, share in enumerate(shares):
+            np.testing.assert_array_equal(below[:, k, q], t <= np.quantile(t, share))
+    np.testing.assert_allclose(levels.reshape(3, -1), below.mean(axis=0))
+
+
+def test_projections_are_weighed_as_anderson_and_darling_do():
+    linear, levels = np.array([0.1, 0.2, 0.3, 0.1]), np.array([[0.5, 0.0], [0.9, 1.0]])
+    # q(1−q) is 0.25 and 0.09, and not below 1e-3 at the ends
+    exact = max(0.5 * (0.1**2 / 0.25 + 0.2**2 / 1e-3), 0.5 * (0.3**2 / 0.09 + 0.1**2 / 1e-3))
+    found = st.projection_statistic(np.column_stack([linear, 2 * linear]), levels)
+    np.testing.assert_allclose(found, [exact, 4 * exact], rtol=1e-12)
+
+
+def test_masses_are_weighed_as_pearson_does():
+    linear, shares = np.array([[0.1, 0.0], [-0.1, 0.2]]), np.array([0.2, 0.8])
+    np.testing.assert_allclose(
+        st.mass_statistic(linear, shares), [0.01 / 0.2 + 0.01 / 0.8, 0.04 / 0.8], rtol=1e-12
+    )
+
+
+def test_moments_are_those_of_coordinates_and_radii():
+    z = np.random.default_rng(9).normal(size=(30, 2)) * [1.0, 0.2]
+    r = (z**2).sum(axis=1)
+    raw = np.column_stack([z, z**2, r, r**2])
+    exact = (raw - raw.mean(axis=0)) / raw.std(axis=0)
+    np.testing.assert_allclose(st.moment_features(z), exact, rtol=1e-9, atol=1e-12)
+    assert not st.moment_features(np.ones((4, 1))).any()
+    labels = np.array([[0.25], [0.25], [-0.25], [-0.25]])
+    assert st.largest_difference(np.array([[1.0], [3.0], [0.0], [9.0]]), labels) == [1.25]
+
+
+def test_pairs_on_two_sides_of_a_tile_are_left_out_too():
+    n = st.TILE + 3
+    rng = np.random.default_rng(10)
+    z, v, block = rng.normal(size=(n, 1)), rng.normal(size=(n, 1)), np.arange(n)
+    near = np.abs(block[:, None] - block) <= 1
+    exact = -(v.T @ np.where(near, 0.0, np.abs(z - z.T)) @ v)[0]
+    found = st.quadratic_forms(st.distances(z), v, block, 1)
+    np.testing.assert_allclose(found, exact, rtol=1e-6)

@@ -65,6 +65,15 @@ def test_score_of_a_radial_law_points_outwards():
     assert target.draw(20, RNG).shape == (20, 3)
 
 
+@pytest.mark.parametrize("dim", [2, 3])
+def test_score_of_a_radial_law_at_the_origin_is_zero(dim):
+    F = jf.Potential(lambda r: r[:, 0], np.ones_like) + jf.Entropy()
+    x = np.vstack([np.zeros(dim), X[:5, :dim]])
+    target = target_of(F, x, jf.Radial.normal(1.0, dim, 50))
+    r = np.linalg.norm(x[1:], axis=1)[:, None]
+    np.testing.assert_allclose(target.score, np.vstack([np.zeros(dim), -x[1:] / r]))
+
+
 def test_a_given_score_is_used():
     F = jf.QuadraticPotential(1.0) + jf.Entropy()
     y = RNG.normal(size=(50, 3))

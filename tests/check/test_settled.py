@@ -85,6 +85,26 @@ def test_units_of_energy_do_not_matter(kind, energy):
         assert report.verdict is Verdict.ACCEPTED, report
 
 
+def test_gradients_are_not_wrong_for_steps_that_leave_the_wells_of_f():
+    """A constant hides small steps, and far out the breadth to look in is many periods of F."""
+    centre = 1e6
+    waves = jf.Potential(
+        lambda x: 1e12 + 1.85 * (1.0 - np.cos(x - centre)).sum(axis=1),
+        gradient=lambda x: 1.85 * np.sin(x - centre),
+    )  # fmt: skip
+    mu = jf.Quantiles.normal(centre + 0.3, 0.9, 7)
+    F = waves + jf.QuadraticInteraction(1.85)
+    for seed in range(5):
+        report = jf.check_functional(F, mu, rng=seed)
+        assert report["gradient"].verdict is not Verdict.REJECTED, report
+    wrong = jf.Potential(
+        lambda x: 1e6 + 1.85 * (1.0 - np.cos(x - centre)).sum(axis=1),
+        gradient=lambda x: 1.5 * np.sin(x - centre),
+    )  # fmt: skip
+    report = jf.check_functional(wrong, mu, rng=0)
+    assert report["gradient"].verdict is Verdict.REJECTED, report
+
+
 def test_gaussians_settle_in_small_units_too():
     energy = 1e-200
     quartic = jf.Potential(
