@@ -74,7 +74,7 @@ def centred(f: Array) -> Array:
     Examples
     --------
     >>> f = np.full(10, 1e9 / 3)
-    >>> (f - f.mean()).any(), centred(f).any()
+    >>> bool((f - f.mean()).any()), bool(centred(f).any())
     (True, False)
     """
     f = f - f[0]

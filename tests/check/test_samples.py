@@ -227,11 +227,13 @@ def test_short_data_are_undecided_unless_they_are_clearly_wrong():
     [(0.0124, Verdict.REJECTED), (0.0126, Verdict.UNDECIDED), (0.04, Verdict.UNDECIDED)],
 )
 def test_few_points_are_rejected_at_a_quarter_of_the_level(least, verdict):
+    # 0.0125 · 2⁹ is 6.4 ≥ 5 patterns of signs, 0.0125 · 2⁸ is not
     for n, word in ((10, verdict), (49, verdict), (9, Verdict.UNDECIDED),
                     (50, Verdict.REJECTED)):  # fmt: skip
         tests = {"this": least, "that": 0.5}
         found = samples._findings(tests, independent(n), False, 0.0, 0.05, ())
         assert Verdict.of(found) is word, n
+        assert [(f.measured, f.bound) for f in found] == [(1.0 - least, 0.95), (0.5, 0.95)]
         assert samples._findings(tests, chain(1.0, 99), True, 0.0, 0.05, ())[0].verdict is (
             Verdict.UNDECIDED)  # fmt: skip
 

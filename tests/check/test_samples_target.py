@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import jkoflow as jf
+from jkoflow.check import samples_target
 from jkoflow.check.samples_grid import grid_law
 from jkoflow.check.samples_modes import mode_mass_p_value
 from jkoflow.check.samples_target import split, target_of
@@ -72,6 +73,24 @@ def test_score_of_a_radial_law_at_the_origin_is_zero(dim):
     target = target_of(F, x, jf.Radial.normal(1.0, dim, 50))
     r = np.linalg.norm(x[1:], axis=1)[:, None]
     np.testing.assert_allclose(target.score, np.vstack([np.zeros(dim), -x[1:] / r]))
+
+
+def test_a_law_of_many_points_is_looked_at_from_one_end_to_the_other():
+    law = jf.Particles(np.arange(5000.0))
+    local = samples_target._Local(jf.QuadraticInteraction(1.0).smooth, 1.0, law, 1)
+    some = local.about().law.points[:, 0]
+    assert len(some) == samples_target._FEW and (some[0], some[-1]) == (0.0, 4999.0)
+    few = jf.Particles(np.arange(5.0))
+    local = samples_target._Local(jf.QuadraticInteraction(1.0).smooth, 1.0, few, 1)
+    assert local.about() is local
+
+
+def test_references_are_functions_laws_or_both():
+    law, score = jf.Particles(X), lambda x: -x
+    assert samples_target.parts_of(score, 3) == (score, None)
+    assert samples_target.parts_of(law, 3) == (None, law)
+    assert samples_target.parts_of((score, law), 3) == (score, law)
+    assert samples_target.parts_of(None, 3) == (None, None)
 
 
 def test_a_given_score_is_used():
