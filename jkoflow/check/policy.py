@@ -44,6 +44,15 @@ OUTSIDE = 2e-3
 """Mass by which a density on a grid may lie outside of what its potential buys nearby, at prices
 as inexact as cells make them. Honest steps leave less than 1e-3, most of it at jumps of the map."""
 
+WEAK, WEAK_REJECTED = 1e-2, 4.0
+"""Residual of a step on a grid against smooth fields, relative to the slope W2/τ, besides what
+cells make of it. Honest steps of smooth densities leave 1e-4 to 5e-3, of coarse images up to 3e-2;
+a τ that is wrong by a tenth leaves 0.04 to 0.09. Far above the bound the step is wrong."""
+
+AS_MASSES = 1e-4
+"""Gap relative to the energy lost below which a step on a grid is that of masses at the cells'
+centres, whatever smooth fields say of it: on coarse cells masses may be locked."""
+
 BLIND, RESOLUTION = 1e-3, 1e-9
 """If rounding alone makes a residual above BLIND of the gradients it is made of, and one that
 could hide a displacement above RESOLUTION of the coordinates, the residual says nothing, and the

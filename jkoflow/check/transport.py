@@ -123,12 +123,16 @@ def _require_marginals(rows: Array, columns: Array, values: Array, a: Array, b: 
         raise _false(f"the coupling's marginals are wrong by {off:.3g}")
 
 
-def coupling_cost(after: Measure, before: Measure, witness: Witness) -> float:
-    """Σ π_ij |X_i − x_j|², an upper bound of W2², for a coupling that a witness gives."""
+def coupling_cost(after: Measure, before: Measure, witness: Witness) -> tuple[float, Array]:
+    """Σ π_ij |X_i − x_j|², an upper bound of W2², for a coupling that a witness gives, and T_i."""
     rows, columns, values = _entries(after, before, witness)
     _require_marginals(rows, columns, values, after.weights, before.weights)
-    moved = after.points[rows] - before.points[columns]
-    return float(values @ (moved * moved).sum(axis=1))
+    x, a = before.points[columns], after.weights
+    moved = after.points[rows] - x
+    sums = [np.bincount(rows, values * y, len(a)) for y in x.T]
+    came = np.divide(np.stack(sums, axis=1), a[:, None], out=after.points.copy(),
+                     where=a[:, None] > 0)  # fmt: skip
+    return float(values @ (moved * moved).sum(axis=1)), came
 
 
 def _within(index: Array, n: int) -> bool:

@@ -40,7 +40,7 @@ def test_judging_steps_and_runs_stays_readable() -> None:
     names = ("__init__", "convex", "evaluate", "minimality", "policy", "residual", "run",
              "step", "taken", "transport", "verdict")  # fmt: skip
     sizes = {name: code_lines((FOLDER / f"{name}.py").read_text("utf-8")) for name in names}
-    assert sum(sizes.values()) <= 805, sizes
+    assert sum(sizes.values()) <= 811, sizes
     assert max(sizes.values()) <= 180, sizes
 
 
@@ -55,12 +55,14 @@ def test_judging_runs_of_second_order_stays_readable() -> None:
 
 
 def test_judging_grids_stays_readable() -> None:
-    assert code_lines((FOLDER / "grid.py").read_text("utf-8")) <= 98
+    sizes = {name: code_lines((FOLDER / f"{name}.py").read_text("utf-8"))
+             for name in ("grid", "weak")}  # fmt: skip
+    assert sum(sizes.values()) <= 155, sizes
 
 
 def test_no_module_of_the_arithmetic_judge_is_left_uncounted() -> None:
     counted = {"__init__", "around", "claims", "convex", "derivatives", "evaluate", "fixed_point",
                "functional", "grid", "minimality", "policy", "residual", "run", "second_order",
-               "step", "taken", "transport", "verdict"}  # fmt: skip
+               "step", "taken", "transport", "verdict", "weak"}  # fmt: skip
     found = {path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("samples")}
     assert found == counted

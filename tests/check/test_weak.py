@@ -1,0 +1,152 @@
+"""Steps on grids against smooth fields: what is right balances to h², what is wrong does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.special import ndtr
+
+import jkoflow as jf
+from jkoflow.check import Verdict
+from jkoflow.check.weak import _cosines, _field, balance, pressure
+from jkoflow.measures.order import monotone_coupling
+from jkoflow.record import Witness
+
+A, B, TAU = 1.3, 0.4, 0.1  # F = B·H + (A/2)x², of which steps between normal laws are known
+F = B * jf.Entropy() + jf.QuadraticPotential(A)
+
+
+def normal(mean: float, std: float, n: int) -> jf.Grid:
+    """Cell averages of N(mean, std²) on [−3, 3]."""
+    mass = np.diff(ndtr((np.linspace(-3, 3, n + 1) - mean) / std))
+    return jf.Grid(mass / mass.sum() * n / 6, -3, 3)
+
+
+def exact(n: int, tau: float = TAU) -> tuple[jf.Grid, jf.Grid, Any]:
+    """A step of size τ, and where the mass of each new cell came from along the line."""
+    k = 1 + A * tau
+    std = (0.6 + np.sqrt(0.36 + 4 * k * B * tau)) / (2 * k)
+    old, new = normal(0.3, 0.6, n), normal(0.3 / k, std, n)
+    rows, columns, mass = monotone_coupling(
+        new.points[:, 0], new.weights, old.points[:, 0], old.weights)  # fmt: skip
+    came = np.bincount(rows, mass * old.points[columns, 0], n) / new.weights
+    return old, new, came[:, None]
+
+
+def test_the_residual_of_an_exact_step_falls_like_h_squared() -> None:
+    found = [balance(F, *exact(n), TAU) for n in (32, 64, 128)]
+    residuals = np.array([b.residual.max() / b.slope for b in found])
+    assert (residuals[:-1] / residuals[1:] > 3.0).all()
+    assert residuals[-1] < 2e-3
+    for b in found:
+        assert (b.residual < b.blur).all()  # the cells explain all of it
+
+
+def test_without_the_correction_cells_would_hide_ten_times_as_much() -> None:
+    """What the barycentres miss of the old law, ∫φ(T)ρ − ∫φμ, is of the size h²/(8τ)."""
+    old, new, came = exact(64)
+    k = [(old, _field(_cosines(new, new.points), (2,), np.array([np.pi / 3]))),
+         (new, _field(_cosines(new, came), (2,), np.array([np.pi / 3])))]  # fmt: skip
+    missed = abs(k[1][1][0] @ new.weights - k[0][1][0] @ old.weights) / TAU
+    found = balance(F, old, new, came, TAU)
+    length = np.sqrt(new.weights @ k[0][1][1][:, 0] ** 2)
+    assert missed / length > 5 * found.residual.max()
+
+
+@pytest.mark.parametrize("factor", [0.8, 0.9, 1.1, 1.2])
+def test_the_residual_tells_how_wrong_tau_is(factor: float) -> None:
+    """A step of size fτ balances the inertia of fτ: against τ it misses (f − 1) of the forces."""
+    old, new, came = exact(256, factor * TAU)
+    wrong, right = (balance(F, old, new, came, t) for t in (TAU, factor * TAU))
+    forces = balance(F, new, new, new.points, TAU).residual  # nothing moved: all that is left
+    np.testing.assert_allclose(wrong.residual, abs(factor - 1) * forces, rtol=0.05)
+    assert (right.residual < 0.02 * forces).all()
+
+
+def test_fields_are_gradients_and_do_not_cross_the_walls() -> None:
+    grid = jf.Grid(np.full((8, 6, 4), 0.5), [0, -1, 2], [1, 3, 2.5])
+    rng, waves = np.random.default_rng(0), (1, 0, 1)
+    q = np.pi * np.array(waves) / (grid.upper - grid.lower)
+    x = rng.uniform(grid.lower, grid.upper, (20, 3))
+    _, v = _field(_cosines(grid, x), waves, q)
+    for axis in range(3):
+        shift = 1e-5 * np.eye(3)[axis]
+        ahead, behind = (_field(_cosines(grid, x + s * shift), waves, q)[0] for s in (1, -1))
+        # central differences: h² = 1e-10 and rounding/h = 1e-11, times a few cubes of q = 2π
+        np.testing.assert_allclose(v[:, axis], (ahead - behind) / 2e-5, rtol=0, atol=1e-7)
+        for wall in (grid.lower, grid.upper):
+            y = x.copy()
+            y[:, axis] = wall[axis]
+            assert np.abs(_field(_cosines(grid, y), waves, q)[1][:, axis]).max() < 1e-14
+
+
+def test_pressures() -> None:
+    rho = np.array([0.0, 0.5, 2.0])
+    np.testing.assert_allclose(pressure(jf.Entropy(), rho), rho)
+    np.testing.assert_allclose(pressure(jf.PowerEnergy(3.0, 0.7), rho), 0.7 * rho**3, atol=1e-15)
+
+
+def bump(n: int, box: float, center: tuple[float, float] = (0.3, -0.2)) -> jf.Grid:
+    return jf.Grid.from_function(
+        lambda x: np.exp(-((x - center) ** 2).sum(axis=1) / 0.72), -box, box, (n, n))  # fmt: skip
+
+
+STEPS = {
+    "diffusion": (jf.Entropy(), bump(64, 3.0)),
+    "pressed against a wall": (jf.Entropy() / 2 + jf.QuadraticPotential(1.0, [3.0, 0.0]),
+                               bump(48, 1.0)),
+    "porous medium": (jf.PowerEnergy(2.0) + jf.QuadraticPotential(0.5), bump(48, 1.5)),
+    "attraction": (jf.Entropy() / 3 + jf.QuadraticInteraction(1.1), bump(64, 2.0)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_a_tau_wrong_by_a_tenth_is_not_accepted(name: str) -> None:
+    functional, mu = STEPS[name]
+    for factor, expected in ((1.0, True), (1.1, False)):
+        out = jf.steppers.BackAndForth().step(functional, mu, factor * 0.2, {}, None)
+        report = jf.check_step(functional, mu, out.measure, 0.2, witness=out.witness)
+        found = report["weak stationarity"]
+        assert (found.verdict is Verdict.ACCEPTED) == expected, report.text()
+
+
+def test_a_step_of_another_energy_is_rejected_where_it_moves_by_cells() -> None:
+    functional, mu = STEPS["pressed against a wall"]
+    other = 3.0 * functional
+    out = jf.steppers.BackAndForth().step(other, mu, 0.2, {}, None)
+    report = jf.check_step(functional, mu, out.measure, 0.2, witness=out.witness)
+    assert report["weak stationarity"].verdict is Verdict.REJECTED
+
+
+def test_staying_leaves_all_the_forces() -> None:
+    mu = bump(64, 3.0)
+    cells = np.arange(mu.weights.size)
+    psi = np.zeros(mu.shape)
+    still = Witness("grid", {"rows": cells, "columns": cells, "values": mu.weights,
+                             "potential": psi})  # fmt: skip
+    report = jf.check_step(jf.Entropy(), mu, mu, 0.2, witness=still)
+    assert report["weak stationarity"].verdict is Verdict.UNDECIDED  # masses might be locked
+
+
+def test_forces_that_the_density_does_not_tell_are_left_to_the_gap() -> None:
+    mu = bump(24, 1.5)
+    pillar = jf.Potential(lambda x: np.where((x**2).sum(axis=1) < 0.04, np.inf, x[:, 0] ** 2))
+    free = np.where(np.isfinite(pillar.V(mu.points)).reshape(mu.shape), mu.density, 0.0)
+    open_ = mu.with_density(free / (free.sum() * mu.cell_volume))
+    for functional, start in ((jf.Congestion(2.0) + jf.QuadraticPotential(1.0), mu),
+                              (jf.Entropy() + pillar, open_)):  # fmt: skip
+        out = jf.steppers.BackAndForth().step(functional, start, 0.3, {}, None)
+        report = jf.check_step(functional, start, out.measure, 0.3, witness=out.witness)
+        assert "weak stationarity" not in report.claims
+
+
+def test_masses_at_centres_that_are_proved_minimal_need_no_more() -> None:
+    """On 14² cells masses are locked: the oracle's step is that of masses, not of densities."""
+    mu = bump(14, 1.5)
+    functional = jf.Entropy() / 2 + jf.QuadraticPotential(1.0)
+    out = jf.steppers.ConvexProgram().step(functional, mu, 0.3, {}, None)
+    report = jf.check_step(functional, mu, out.measure, 0.3, witness=out.witness)
+    assert report.verdict is Verdict.ACCEPTED
+    assert "weak stationarity" not in report.claims
