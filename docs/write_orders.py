@@ -111,7 +111,7 @@ that it amounts to):
 """
 ADDED = """
 `BackAndForth` takes the new density at `refine` points a cell and keeps their mean, and reads old
-masses as such means: put at the cells' centres they would by Sheppard's correction add
+masses at the same points, with a slope in each cell: put at the cells' centres they would add
 (1 − 1/refine²)h²/12 at every step. What the kernel of `EntropicScaling` adds is ε²/4s² for a
 density of width s.
 """
