@@ -86,6 +86,8 @@ class BackAndForth(Stepper):
         if not isinstance(mu, Grid):
             raise NotDefined(f"BackAndForth moves densities on a Grid, not {type(mu).__name__}")
         solver = _Solver(self, F, mu, tau)
+        if not solver.smooth.free:
+            return StepOutput(mu, {}, None, {}, Status.INFEASIBLE)
         place = state.get("potential")
         if place is None or place.shape != mu.shape:
             place = solver.first_guess()
@@ -235,7 +237,8 @@ class _Solver:
         dual = point.value - self.softening
         gap = primal - dual
         # kinks of ψ^c may end the ascent early; and the gap of a short step says little
-        missing = found.expected / (2.0 * self._lost(self._linear_energy(point.dual), point.value))
+        lost = self._lost(self._linear_energy(point.dual), point.value)
+        missing = found.expected / (2.0 * max(lost, point.transport))
         fine = converged or (gap <= _RESOLVED * self.floor and missing <= _NEARLY)
         gathered = float(rho.weights.max()) > _POINTLIKE
         ended = found.iterations < self.options.max_iterations

@@ -190,9 +190,11 @@ class _Step:
 
     def _scaling(self, mu: Grid, potential: Array, epsilon: float) -> Scaling:
         sigma = self.tau / epsilon
+        with np.errstate(over="ignore"):  # a wall
+            raised = sigma * potential
         kernel = LogKernel(mu.shape, mu.spacing, epsilon)
         return Scaling(
-            mu, kernel, ProximalMap(self.F, self.halves * sigma), sigma * potential, self.halves
+            mu, kernel, ProximalMap(self.F, self.halves * sigma), raised, self.halves
         )
 
     def _solve(self, mu: Grid, potential: Array, log_a: Array | None) -> tuple[Found, Grid]:
@@ -207,7 +209,10 @@ class _Step:
         )  # fmt: skip
         self.iterations += found.iterations
         self.exact_lines += scaling.kernel.exact_lines
-        return found, mu.with_density(scaling.normalised(found.look))
+        density = scaling.normalised(found.look)
+        if not np.isfinite(density).all():
+            return found._replace(status=Status.NON_FINITE), mu
+        return found, mu.with_density(density)
 
     def _start(self, mu: Grid, potential: Array, epsilon: float) -> Array:
         """log a from cells twice as large, and so on down to a grid that is coarse."""
