@@ -153,7 +153,7 @@ EDGE = "a square root at the edge: cell averages err by h^1.5 on the cells there
 RIM = "the crowd's rim is rounded over some cells"
 BLUR = "ε is h√τ/4 here, and an edge of exponent p = 1/(m−1) blurred over √ε costs ε^((1+p)/2)"
 NODES = "the cost is that between centres: h²/8τ too much, by where in its cell mass arrives"
-COARSE = "errors grow to .2 cells of rim: 1 in the limit (by hand: order .72, .90, .98 up to 320 cells)"
+COARSE = "errors grow to .2 cells of rim, then order 1 (by hand: .72, .90, .98 up to 320 cells)"
 CROWD = dict(expected=1.0, within=0.35, short=RIM, reason=WAVERS, slow=True)
 ON_GRIDS = {
     "BackAndForth": {
