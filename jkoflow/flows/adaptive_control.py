@@ -55,6 +55,10 @@ class Controller:
             share = -math.expm1(-self.contraction * tau)
         return self.tolerance * max(share, SHARE)
 
+    def contracted(self, error: float, tau: float) -> float:
+        """What is left of an error after a step: less where the flow forgets."""
+        return math.exp(-self.contraction * tau) * error
+
     def accepts(self, tau: float, error: float) -> bool:
         """Whether a step is good enough; sets the size of the next one."""
         ratio = error / self.bound(tau)

@@ -9,7 +9,9 @@ import numpy as np
 
 from ..arguments import is_finite
 from ..measures.base import Measure
+from ..measures.deposit import deposit
 from ..measures.gaussian import Gaussian
+from ..measures.grid import Grid
 from ..measures.particles import Particles
 from ..record import Witness
 from ..status import InvalidProblem, NotDefined
@@ -51,6 +53,8 @@ def interpolate(
     if isinstance(before, Gaussian) and isinstance(after, Gaussian) and before.dim == after.dim:
         return bures.geodesic(before, after, float(t))
     witness = plan_of(witness)
+    if isinstance(before, Grid) and isinstance(after, Grid):
+        return _between_grids(before, after, float(t), witness)
     particles = isinstance(before, Particles) and isinstance(after, Particles)
     if particles and witness is not None and witness.kind == "coupling":
         rows, columns, values = (witness.arrays[k] for k in ("rows", "columns", "values"))
@@ -65,6 +69,16 @@ def interpolate(
             f"the mesh folds between the two measures, at t = {t:g}: no geodesic is known there"
         )
     return between
+
+
+def _between_grids(before: Grid, after: Grid, t: float, witness: Witness | None) -> Grid:
+    """Each entry of the coupling on its straight way, its mass shared by the cells around it."""
+    if witness is None or witness.kind != "grid" or "values" not in witness.arrays:
+        raise NotDefined("between densities on a grid the coupling in a step's witness is needed")
+    rows, columns, values = (witness.arrays[k] for k in ("rows", "columns", "values"))
+    x = (1.0 - t) * before.points[columns] + t * after.points[rows]
+    mass = deposit(x, values / values.sum(), after.lower, after.spacing, after.shape)
+    return after.with_density(mass / after.cell_volume)
 
 
 def plan_of(witness: Witness | None) -> Witness | None:

@@ -26,6 +26,7 @@ _RESOLVED = 8.0  # times what the cells hide: where the map jumps, whole points 
 _FIRST = 1e-3  # tolerance of the first ascent where there will be others
 _MATCHED = 10.0  # times the tolerance: densities are coarser than dual values
 _TRUSTED = 1e-6  # relative density from which on its logarithm is believed
+_NEARLY = 1e-2  # of the energy lost: what an ascent that a kink ended may still expect to gain
 _POINTLIKE = 0.1  # mass of a cell from which on a failed step is put down to the cells
 
 
@@ -85,6 +86,8 @@ class BackAndForth(Stepper):
         if not isinstance(mu, Grid):
             raise NotDefined(f"BackAndForth moves densities on a Grid, not {type(mu).__name__}")
         solver = _Solver(self, F, mu, tau)
+        if not solver.smooth.free:
+            return StepOutput(mu, {}, None, {}, Status.INFEASIBLE)
         place = state.get("potential")
         if place is None or place.shape != mu.shape:
             place = solver.first_guess()
@@ -135,25 +138,28 @@ class _Solver:
 
         Each ascent is as accurate as the linearisation before it deserves, the last one fully.
         """
-        best: tuple[float, DualPoint, Grid] | None = None
+        best: tuple[float, Ascent[DualPoint], Grid] | None = None
         converged, aim = False, self.options.tolerance
         tolerance = aim if self.smooth.linear else max(aim, _FIRST)
         for _ in range(self.options.max_rounds):
             found = self._ascend(place, self.smooth.potential(), tolerance)
+            if not 0.0 < float(found.point.density.sum()) < np.inf:
+                stats = {"iterations": self.iterations, "evaluations": self.evaluations}
+                return StepOutput(self.mu, {}, None, stats, Status.NON_FINITE)
             rho = self._density(found.point)
             place, converged = found.point.place, found.converged
             if self.smooth.linear:
-                best = (0.0, found.point, rho)
+                best = (0.0, found, rho)
                 break
             value = self.F.value(rho) + found.point.transport
             fine = tolerance <= aim  # values of coarse ascents may be below the minimum
             if best is None or value < best[0]:
-                best = (value if fine else np.inf, found.point, rho)
+                best = (value if fine else np.inf, found, rho)
             elif fine:
                 self.smooth.damp()
             mismatch = abs(self.smooth.mismatch(rho)) / self._lost(self.energy, value)
             if mismatch <= _MATCHED * aim and fine:
-                best = (value, found.point, rho)
+                best = (value, found, rho)
                 break
             tolerance = max(aim, min(tolerance, mismatch / _MATCHED))
             self.smooth.move(rho)
@@ -225,21 +231,27 @@ class _Solver:
         size = float((self.mu.upper - self.mu.lower).max())
         return max(stiff, heavy / size**2), heavy
 
-    def _output(self, point: DualPoint, rho: Grid, converged: bool) -> StepOutput:
+    def _output(self, found: Ascent[DualPoint], rho: Grid, converged: bool) -> StepOutput:
+        point = found.point
         plan = plan_of(point, rho)
         primal = self._linear_energy(point.dual, rho) + plan.squared / (2.0 * self.tau)
         dual = point.value - self.softening
         gap = primal - dual
-        fine = converged or gap <= _RESOLVED * self.floor  # kinks of ψ^c may end the ascent early
+        # kinks of ψ^c may end the ascent early; and the gap of a short step says little
+        lost = self._lost(self._linear_energy(point.dual), point.value)
+        missing = found.expected / (2.0 * max(lost, point.transport))
+        fine = converged or (gap <= _RESOLVED * self.floor and missing <= _NEARLY)
         gathered = float(rho.weights.max()) > _POINTLIKE
-        status = Status.UNRESOLVED if gathered else Status.MAX_ITERATIONS
+        ended = found.iterations < self.options.max_iterations
+        status = Status.STALLED if ended else Status.MAX_ITERATIONS
+        status = Status.UNRESOLVED if gathered else status
         status = Status.CONVERGED if fine else status
         if not np.isfinite(gap):
             status = Status.NON_FINITE
         witness = Witness("grid", plan.arrays())
         stats = {
             "iterations": self.iterations, "evaluations": self.evaluations,
-            "residual": point.residual, "dual_value": dual, "gap": gap,
+            "residual": point.residual, "missing": missing, "dual_value": dual, "gap": gap,
             "resolution": self.floor, "coupling_cost": plan.squared,
         }  # fmt: skip
         state = {"potential": point.place}

@@ -50,6 +50,11 @@ def key_of(F: Functional, mu: Grid) -> tuple[Any, ...]:
     return (id(F), mu.kind, mu.shape, *box, (mu.weights > 0).tobytes())
 
 
+def has_room(F: Functional, mu: Grid) -> bool:
+    """Whether some cell is no obstacle."""
+    return bool((_smooth(F, mu)[0] < np.inf).any())
+
+
 def compiled(F: Functional, mu: Grid) -> GridProgram:
     """The program for cells that hold mass (columns) and those that are free (rows).
 

@@ -1,13 +1,18 @@
 """The dual of a JKO step on a grid, as a concave function of a spline potential.
 
-With a linear part V, an internal energy with conjugate u*, and the old cells' masses μ_j, read
-as a density's means over cells, a potential ψ bounds every step's objective from below:
+With a linear part V, an internal energy with conjugate u*, and the old cells' masses μ, read
+inside the cells with a slope in each, a potential ψ bounds every step's objective from below:
 
-    J(ψ) = Σ_j μ_j ψ_j − ∫ u*(−ψ^c − V) dx  ≤  F(ρ) + W2²(ρ, μ)/2τ.
+    J(ψ) = ∫ψ dμ − ∫ u*(−ψ^c − V) dx  ≤  F(ρ) + W2²(ρ, μ)/2τ.
 
 At the maximum ρ = (u*)'(−ψ^c − V) is the step, and S = id − τ∇(−ψ^c) takes it back to μ. The
-integral is taken at ``refine`` points a cell and axis; the derivative of J is μ − S#ρ, spread by
-the spline's weights, which conserve mass.
+integrals are taken at ``refine`` points a cell and axis; the derivative of J is μ − S#ρ, spread
+by the spline's weights, which conserve mass.
+
+That both are taken at the same points matters. It makes J bounded, and a step that goes nowhere
+keeps smooth densities up to h⁴ and makes no ripple larger. Read at the centres, or there with
+Sheppard's correction of the variance, ripples from cell to cell grow by 4/3 or 5/3 in each short
+step, and near free boundaries nothing damps them.
 """
 
 from __future__ import annotations
@@ -21,7 +26,8 @@ from ..functionals.conjugate import Conjugate
 from ..functionals.normalisation import normalised
 from ..measures.base import Array
 from ..measures.grid import Grid
-from ..transport.legendre import CTransform, spline_coefficients, spline_values
+from ..measures.subcells import sloped
+from ..transport.legendre import CTransform, spline_coefficients
 
 
 @dataclass(frozen=True)
@@ -40,14 +46,11 @@ class Dual:
         return self.mu.cell_volume / self.refine**self.mu.dim
 
     @cached_property
-    def mass(self) -> Array:
-        """The old cells' masses, shaped as the grid."""
-        return self.mu.weights.reshape(self.mu.shape)
-
-    @cached_property
     def seen(self) -> Array:
-        """The old masses as splines see them, as means over cells like the new ones."""
-        return spline_values(self.mass, self.refine)
+        """The old masses as splines see them."""
+        inside = sloped(self.mu.weights.reshape(self.mu.shape), self.refine)
+        nowhere = np.zeros(self.mu.shape)
+        return CTransform(nowhere, self.mu.spacing, self.tau, self.refine).transposed(inside)
 
     def cell_means(self, refined: Array) -> Array:
         """Means over the refined points of each cell."""

@@ -37,6 +37,11 @@ class Linearised:
         """Whether there is nothing to linearise."""
         return not self.curved.terms
 
+    @property
+    def free(self) -> bool:
+        """Whether some place is no obstacle."""
+        return bool((self._fixed < np.inf).any())
+
     def at_cells(self, rho: Grid) -> Array:
         """The whole potential at the cells' centres, for a density."""
         parts = (self.straight, self.curved)

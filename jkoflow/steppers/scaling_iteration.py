@@ -18,6 +18,7 @@ _LIGHTEST = 1e-4  # relative density that the mixing's least squares still liste
 _SHARE = 0.7
 _ROUNDING = 1e-14
 _LARGEST = 300.0
+_ABSURD = 1e100  # a logarithm of which no square is to be taken
 _FARTHEST = 1e9  # shift of the price, beyond which no mass is to be had
 
 
@@ -107,7 +108,7 @@ class Scaling:
                 status = Status.CONVERGED
                 break
             following = look.following[self.open]
-            if not np.isfinite(following).all():
+            if not (np.abs(following) < _ABSURD).all():
                 status = Status.NON_FINITE
                 break
             mixed = mixing.next(look.log_a[self.open], following, self._weights(look))
@@ -120,7 +121,7 @@ class Scaling:
         return np.asarray(np.maximum(rho, _LIGHTEST * rho.max()))
 
     def shift(self, look: Look) -> float:
-        """By how much more log s gives the proximal density mass 1."""
+        """By how much more log s gives the proximal density mass 1; NaN if none is found."""
         def excess(shift: float) -> float:
             log_rho = self.density(look.log_s, shift)
             top = log_rho.max()
@@ -133,6 +134,8 @@ class Scaling:
         away = -float(np.sign(here))
         while excess(away * step) * here > 0 and step < _FARTHEST:
             step *= 8.0
+        if not excess(away * step) * here <= 0:  # no price buys the mass 1, or NaN
+            return float("nan")
         return float(brentq(excess, *sorted((0.0, away * step)), xtol=1e-15, rtol=1e-14))
 
     def normalised(self, look: Look) -> Array:

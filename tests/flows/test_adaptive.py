@@ -213,11 +213,10 @@ def test_bad_options(name, value):
 
 
 def test_measures_without_paths():
-    grid = jf.Grid(np.ones((8, 8)), [0, 0], [1, 1])
-    with pytest.raises(NotDefined):
-        jf.flow_adaptive(jf.PowerEnergy(2.0), grid, 1.0)
     with pytest.raises(InvalidProblem):
         jf.flow_adaptive(OU, np.zeros(3), 1.0)
+    with pytest.raises(NotDefined):
+        jf.flow_adaptive(jf.PowerEnergy(2.0), jf.Particles([0.0]), 1.0)
 
 
 def test_the_longest_step_is_kept():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import numpy as np
 from scipy.special import ndtr
 
@@ -16,12 +18,12 @@ def normal(mean, std, n, dim):
     """A product of normal laws; what is outside of the box is below rounding."""
     faces = np.linspace(-1.0, 1.0, n + 1)
     masses = [np.diff(ndtr((faces - m) / std)) for m in np.broadcast_to(mean, dim)]
-    return grid(masses[0] if dim == 1 else np.multiply.outer(*masses))
+    return grid(reduce(np.multiply.outer, masses))
 
 
 def profile(m, radius, n, dim):
     """Barenblatt's law by Gauss's rule on pieces of cells, so that the edge is resolved too."""
-    pieces = 16 if dim == 1 else 8
+    pieces = {1: 16, 2: 8, 3: 4}[dim]
 
     def density(x):
         return np.maximum(0.0, 1.0 - (x**2).sum(axis=1) / radius**2) ** (1.0 / (m - 1.0))
