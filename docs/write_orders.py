@@ -83,12 +83,12 @@ TAIL = """## Where the order is less than one would expect, and why
 - **`ConvexProgram` on grids** transports between centres of cells as they stand. In between, the
   cost |x − y|²/2τ is too large by up to h²/8τ, up and down with where in its cell mass arrives.
   A price wrong by that buys a density wrong by the share κ = h²/(8τc) at temperature c. Measured
-  for a Gaussian, L1 over κ: 1.6 to 1.8 at τ = .02, for every h ≤ .04 and wherever the cells
-  begin; .6 to 3.9 at τ = .08, where moving 50 cells by a quarter and half of h changes 1.5κ to
-  2.2κ and .6κ. So the order is 2, with a factor that wavers; over these sizes 1.4 to 1.9. Where
-  κ > .1 mass is locked in its cells (next section) and the error saturates: 25 cells are left
-  out. No edge is needed for it, nor does the solver's tolerance change it. It is an oracle for that
-  discrete problem.
+  for a Gaussian, L1 over κ: at c = .2, 1.6 to 1.8 at τ = .02, for every h ≤ .04 and wherever the
+  cells begin (.3 to 2 at c = .05); .6 to 3.9 at τ = .08, where moving 50 cells by a quarter and
+  half of h changes 1.5κ to 2.2κ and .6κ. So the order is 2, with a factor that wavers; over these
+  sizes 1.4 to 1.9. Where κ > .1 mass is locked in its cells (next section) and the error saturates:
+  25 cells are left out. No edge is needed for it, nor does the solver's tolerance change it. It is
+  an oracle for that discrete problem.
 - **Grids in space.** 16 to 48 cells on a side are few. `BackAndForth` reads old masses with slopes,
   which damps waves by (h/L)⁴: on cells of more than a third of σ that is more than its h².
 - **The entropic crowd.** Not debiased, its rim is √ε = h wide, and the error that of .08, .11, .17,
