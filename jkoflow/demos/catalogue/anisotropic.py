@@ -181,7 +181,7 @@ def facts(s: Settings, found: Found, limits: dict[float, Array]) -> dict[str, An
 DEMO = Demo(
     "anisotropic",
     "ReLU units on anisotropic classes: SGD against the flow in four parameters",
-    900, 8,
+    1200, 8,
     "d=320, s0=60, N=800, Δ=.2, .4, .6 (std), a=b=1, κ=.8: Mei, Montanari and Nguyen 2018; "
     "ε=2e-4 and ξ(t)=t^(-1/4) are recalled; smaller ε and numbers of particles are ours",
     run, "A3",
