@@ -20,7 +20,7 @@ from .axis import Axis, fit_axis
 from .dual import maximise_dual
 from .grid_gibbs import gibbs_on_grid, grid_on_box
 from .law import law_of_density
-from .mirror import damped_iteration
+from .on_axis import solve_on_axis
 from .parts import Gibbs, classify, split_free_energy
 
 
@@ -91,7 +91,7 @@ def solve_gibbs(
     if not other:
         found = maximise_dual(linear, risks, beta, place.axis, tolerance, max_iterations)
     else:
-        found = damped_iteration(
+        found = solve_on_axis(
             smooth, beta, place.axis, place.start, tolerance, max_iterations
         )
     axis, log_density = found.axis, found.log_density

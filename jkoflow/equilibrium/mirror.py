@@ -1,63 +1,13 @@
-"""Damped fixed-point iteration on the density, for smooth parts that are not made of risks."""
+"""Damped fixed-point iteration on the density of a Gibbs law."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numpy as np
 
 from ..functionals.base import Smooth
 from ..measures.base import Array
 from ..status import Status
-from .axis import Axis
-from .dual import Found, Quadrature
-
-
-def damped_iteration(
-    smooth: Smooth,
-    beta: float,
-    make_axis: Callable[[Callable[[Array], Array]], Axis],
-    start: tuple[Array, Array],
-    tolerance: float,
-    max_iterations: int,
-) -> Found:
-    """log ρ ← (1−s) log ρ + s log ρ̂, with s halved until F decreases and doubled after.
-
-    Begins at ρ̂ of the weighted points ``start``; where there are several fixed points, the start
-    decides which of them is found.
-
-    The gap is KL(ρ‖ρ̂)/β, which bounds F(ρ) − inf F where S is convex along mixtures.
-    """
-    found = _proximal(smooth, beta, make_axis, *start)
-    for _ in range(3):
-        axis, log_density = found
-        log_density, gap, k, status = iterate(
-            smooth, beta, axis, log_density, tolerance, 20 * max_iterations
-        )
-        x, w = axis.points[:, None], axis.masses(log_density)
-        refit = _proximal(smooth, beta, make_axis, x, w)
-        if _same(refit[0], axis):
-            break
-        found = refit
-    return Found(axis, log_density, gap, k, status)
-
-
-def _proximal(
-    smooth: Smooth, beta: float, make_axis: Callable[..., Axis], x: Array, w: Array
-) -> tuple[Axis, Array]:
-    """Proximal Gibbs density of the weighted points (x, w), with its axis."""
-
-    def log_f(points: Array) -> Array:
-        return -beta * smooth.first_variation_at_points(x, w, points[:, None])
-
-    axis = make_axis(log_f)
-    height = log_f(axis.points)
-    return axis, height - axis.log_integral(height)
-
-
-def _same(one: Axis, other: Axis) -> bool:
-    width = other.breaks[-1] - other.breaks[0]
-    return bool(np.abs(one.breaks[[0, -1]] - other.breaks[[0, -1]]).max() < 0.05 * width)
+from .dual import Quadrature
 
 
 def iterate(
