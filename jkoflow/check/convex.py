@@ -17,7 +17,7 @@ from ..functionals.interaction import QuadraticInteraction
 from ..functionals.internal import Entropy
 from ..functionals.potential import QuadraticPotential
 from ..measures.base import Array, Measure
-from ..measures.many import norms
+from ..measures.lengths import norms
 from ..verdict import Finding, at_most, worst
 from . import policy
 from .evaluate import Rows

@@ -11,8 +11,7 @@ import numpy as np
 from .base import Array
 from .cells import Cells
 from .cubature import coefficients
-
-_SMALLEST = 1e-150  # norms below it have squares that are rounded, or zero
+from .lengths import norms
 
 
 class Laws:
@@ -151,15 +150,3 @@ def alike(mu: Any, nu: Any) -> bool:
 
 def _same(a: Any, b: Any) -> bool:
     return a is b or np.array_equal(a, b)
-
-
-def norms(v: Array, w: Array) -> Array:
-    """(Σ_i w_i |v_ki|²)^½, (K,), for v of shape (K, n, d)."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        squares = v * v
-        found = np.asarray(np.sqrt((squares[..., 0] if v.shape[-1] == 1 else squares.sum(-1)) @ w))
-    if ((found > _SMALLEST) & (found < np.inf)).all():
-        return found
-    size = np.abs(v).max(axis=(1, 2), keepdims=True)  # squares leave the range before their roots
-    scaled = v / np.where((size > 0) & (size < np.inf), size, 1.0)
-    return np.asarray(size[:, 0, 0] * np.sqrt((scaled * scaled).sum(-1) @ w))

@@ -23,6 +23,7 @@ from ..functionals.internal import Entropy, PowerEnergy
 from ..measures.base import Array
 from ..measures.cubature import normal_cubature
 from ..measures.gaussian import Gaussian
+from ..measures.lengths import length
 from ..record import Witness
 from ..status import InvalidFunctional, NotDefined, Status
 from ..transport.bures import distance_squared, optimal_map
@@ -193,10 +194,7 @@ def _spread(k: Array, g: float) -> Array:
 
 
 def _norm(*parts: Array) -> float:
-    found = float(np.sqrt(sum(np.vdot(p, p) for p in parts)))
-    if found > 1e-150 or not (size := max(float(np.abs(p).max()) for p in parts)) > 0.0:
-        return found
-    return size * _norm(*(p / size for p in parts))  # squares underflow
+    return length(lambda v: float(v @ v), np.concatenate([p.ravel() for p in parts]))
 
 
 def proximal_step(

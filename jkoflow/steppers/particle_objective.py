@@ -9,6 +9,7 @@ import numpy as np
 from ..functionals.base import Smooth
 from ..functionals.curvature import Curvature
 from ..measures.base import Array
+from ..measures.lengths import length
 from ..status import InvalidFunctional
 
 _EPS = float(np.finfo(float).eps)
@@ -48,10 +49,7 @@ class Objective:
         return float(self.w @ np.einsum("ij,ij->i", u, v))
 
     def norm(self, u: Array) -> float:
-        found = float(np.sqrt(self.inner(u, u)))
-        if found > 1e-150 or not (size := float(np.abs(u).max(initial=0.0))) > 0.0:
-            return found
-        return size * float(np.sqrt(self.inner(u / size, u / size)))  # squares underflow
+        return length(lambda v: self.inner(v, v), u)
 
     def cost(self, x: Array) -> float:
         """∫|x − y|² dπ of the coupling with the old measure."""

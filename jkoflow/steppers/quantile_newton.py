@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..measures.base import Array
+from ..measures.lengths import length
 from ..status import InvalidFunctional, Status
 from .quantile_objective import Expanded, Objective
 
@@ -156,11 +157,7 @@ class Newton:
 
 
 def _length(w: Array, v: Array) -> float:
-    """(Σ w v²)^½, also where the squares underflow, as in small units of energy."""
-    found = math.sqrt(w @ (v * v))
-    if found > 1e-150 or not (size := float(np.abs(v).max())) > 0.0:
-        return found
-    return size * math.sqrt(w @ (v / size) ** 2)
+    return length(lambda u: float(w @ (u * u)), v)
 
 
 _NEAREST = 1e-6  # part of a direction at which F must have a value

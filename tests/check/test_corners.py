@@ -16,7 +16,7 @@ from jkoflow.check import (
     check_samples,
     check_step,
 )
-from jkoflow.measures.many import norms
+from jkoflow.measures.lengths import norms
 from jkoflow.status import InvalidProblem
 
 

@@ -9,7 +9,8 @@ import pytest
 
 import jkoflow as jf
 from jkoflow.functionals.many import at_many
-from jkoflow.measures.many import Laws, norms
+from jkoflow.measures.lengths import norms
+from jkoflow.measures.many import Laws
 from jkoflow.status import InvalidFunctional
 
 RNG = np.random.default_rng(11)
