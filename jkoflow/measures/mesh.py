@@ -13,7 +13,7 @@ from ..status import InvalidMeasure
 from . import mesh_shapes
 from .base import Array, Measure, finite_array, frozen, probability_weights, real_array, register
 from .mesh_intersections import near_pairs
-from .simplices import Simplices, log_volume_gradients, qualities, signed_volumes
+from .simplices import Simplices, folds, log_volume_gradients, qualities, signed_volumes
 
 
 @register
@@ -35,7 +35,8 @@ class Mesh(Measure):
     Raises
     ------
     InvalidMeasure
-        If a simplex has no volume, or a node belongs to none, besides arrays that make no sense.
+        If a simplex has no volume, neighbours lie on one another, or a node belongs to no simplex,
+        besides arrays that make no sense.
 
     Examples
     --------
@@ -60,6 +61,9 @@ class Mesh(Measure):
                                  "corners lie on a line or plane; remove it")  # fmt: skip
         turned = signed < 0
         corners[turned, :2] = corners[turned, 1::-1]
+        if count := folds(corners):
+            raise InvalidMeasure(f"the mesh is folded: simplices lie on one another at {count} of "
+                                 "their common faces")  # fmt: skip
         volumes = np.abs(signed)
         m = probability_weights(
             volumes / volumes.sum() if mass is None else mass, len(corners), "mass"

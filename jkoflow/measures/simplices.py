@@ -43,6 +43,31 @@ def signed_volumes(corners: Array) -> Array:
     return np.asarray(_determinants(rows, cofactors(rows)) / math.factorial(corners.shape[2]))
 
 
+def folds(simplices: Simplices) -> int:
+    """How many faces positively oriented simplices (k, d+1) share that only neighbours may share.
+
+    Two neighbours see their common face from different sides, so that its corners come in opposite
+    orders. In the same order they lie on one another, and more than two cannot share a face.
+
+    Examples
+    --------
+    >>> folds(np.array([[0, 1, 2], [2, 1, 3]])), folds(np.array([[0, 1, 2], [1, 2, 3]]))
+    (0, 1)
+    """
+    count = int(simplices.max()) + 1
+    keys, signs = [], []
+    for k in range(simplices.shape[1]):
+        face = np.delete(simplices, k, axis=1)
+        odd = sum((face[:, i] > face[:, j]).astype(int)
+                  for i in range(face.shape[1]) for j in range(i + 1, face.shape[1]))  # fmt: skip
+        face = np.sort(face, axis=1)
+        keys.append(sum(face[:, i] * count**i for i in range(face.shape[1])))
+        signs.append(1 - 2 * ((odd + k) % 2))
+    _, where, shared = np.unique(np.concatenate(keys), return_inverse=True, return_counts=True)
+    total = np.bincount(where, np.concatenate(signs))
+    return int(((shared > 2) | ((shared == 2) & (total != 0))).sum())
+
+
 def log_volume_gradients(corners: Array) -> Array:
     """Gradients of log|T| in the corners of T, (k, d+1, d); their sum over corners is 0."""
     rows = edges(corners)

@@ -171,3 +171,36 @@ SQUARE = [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]
 def test_senseless_meshes(wrong) -> None:
     with pytest.raises(InvalidMeasure):
         wrong()
+
+
+FOLDED = {
+    "two triangles on one side of an edge": ([[0, 0], [1, 0], [0, 1], [0.2, 0.2]],
+                                             [[0, 1, 2], [1, 2, 3]]),
+    "three triangles at one edge": ([[0, 0], [1, 0], [0, 1], [0, -1], [1, -1]],
+                                    [[0, 1, 2], [0, 1, 3], [0, 1, 4]]),
+    "two tetrahedra on one side of a face": (
+        [[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [0.1, 0.1, 0.2]],
+        [[0, 1, 2, 3], [2, 0, 1, 4]]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FOLDED)
+def test_a_folded_mesh_is_refused(name):
+    nodes, simplices = FOLDED[name]
+    with pytest.raises(InvalidMeasure, match="folded"):
+        jf.Mesh(nodes, simplices)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_triangulation_is_taken_for_folded(seed):
+    """Delaunay's, in any order and orientation of the corners, and in pieces that do not touch."""
+    from scipy.spatial import Delaunay
+
+    rng = np.random.default_rng(seed)
+    for dim in (2, 3):
+        x = rng.normal(size=(40, dim))
+        cut = Delaunay(x).simplices
+        cut = rng.permuted(cut[rng.permutation(len(cut))], axis=1)
+        used, numbers = np.unique(cut[::3], return_inverse=True)
+        assert jf.Mesh(x, cut).volumes.min() > 0
+        assert len(jf.Mesh(x[used], numbers.reshape(-1, dim + 1)).mass) == len(cut[::3])
