@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.optimize import brentq
+from scipy.special import expit
 from scipy.stats import chi2, multivariate_normal
 
 from jkoflow.check import samples_modes as modes
@@ -51,3 +53,48 @@ def test_shares_are_held_against_those_of_the_bridges():
     found = modes._p_value(counts, 4.0, [modes.Bridge(0.0, 0.0)] * 2)
     assert found == pytest.approx(chi2.sf(1.0, 1), rel=1e-10)
     assert modes._p_value(np.array([50.0, 50.0]), 1.0, bridges) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("count", "time"), [(20, 1.0), (400, 1.0), (400, 3.0), (6000, 1.0)])
+def test_bridges_solve_bennetts_equation(count: int, time: float) -> None:
+    """Σσ(u) over the draws, each worth n/m points, is Σσ(−u) over the points (Bennett 1976), with
+    u = log(p/q) − log Z + log(n/m); the shares σ are also what the variance is made of."""
+    x = np.random.default_rng(3).laplace(size=(count, 2))
+    f = lambda at: -np.abs(at).sum(axis=1)  # noqa: E731
+    found = modes._bridge(f, x, np.eye(2), time, np.random.default_rng(4))
+    own = x[count // 2 :]
+    mean, root = modes._fitted(x[: count // 2], np.eye(2))
+    m, n = int(np.clip(2 * count, 500, 2000)), len(own) / time
+    draws = mean + np.random.default_rng(4).standard_normal((m, 2)) @ root.T
+
+    def shares(at: np.ndarray, log_z: float, sign: float) -> np.ndarray:  # type: ignore[type-arg]
+        log_q = multivariate_normal(mean, root @ root.T).logpdf(at)
+        return expit(sign * (f(at) - log_q - log_z + np.log(n / m)))
+
+    def balance(log_z: float) -> float:
+        return float(m * shares(draws, log_z, 1.0).mean() - n * shares(own, log_z, -1.0).mean())
+
+    log_z = brentq(balance, -5.0, 8.0, xtol=1e-13)
+    assert found.log_z == pytest.approx(log_z, abs=1e-8)  # its iteration ends at 1e-10 a round
+    parts = [w.var() / w.mean() ** 2 / size for w, size in
+             ((shares(draws, log_z, 1.0), m), (shares(own, log_z, -1.0), n))]  # fmt: skip
+    assert found.variance == pytest.approx(sum(parts), rel=1e-6)
+    assert min(parts) > 0.01 * max(parts)  # both of them count
+
+
+def test_two_modes_are_enough_and_one_is_not() -> None:
+    def f(x):  # type: ignore[no-untyped-def]
+        return -0.5 * (x**2).sum(axis=1) + np.log(np.cosh(5.0 * x[:, 0]))
+
+    def force(x):  # type: ignore[no-untyped-def]
+        return -x + np.array([5.0, 0.0]) * np.tanh(5.0 * x[:, :1])
+
+    found = []
+    for share in (0.5, 0.35, 1.0):
+        rng = np.random.default_rng(5)
+        side = rng.choice([1, -1], (600, 1), p=[share, 1.0 - share])
+        x = rng.normal(size=(600, 2)) + np.array([5.0, 0.0]) * side
+        found.append(modes.mode_mass_p_value(f, force, x, 1.0, rng))
+    assert found[0] is not None and found[0] > 1e-3
+    assert found[1] is not None and found[1] < 1e-6  # seven standard errors
+    assert found[2] is None
