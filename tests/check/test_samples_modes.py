@@ -98,3 +98,15 @@ def test_two_modes_are_enough_and_one_is_not() -> None:
     assert found[0] is not None and found[0] > 1e-3
     assert found[1] is not None and found[1] < 1e-6  # seven standard errors
     assert found[2] is None
+    few = np.where(np.arange(600)[:, None] < 4, 5.0, -5.0) * [1.0, 0.0]
+    x = np.random.default_rng(6).normal(size=(600, 2)) + few
+    assert modes.mode_mass_p_value(f, force, x, 1.0, np.random.default_rng(7)) is None
+
+
+def test_laws_that_are_fitted_are_pulled_towards_the_pooled_covariance() -> None:
+    """As by 2D more points of it."""
+    x, pooled = np.random.default_rng(8).normal(size=(9, 3)), np.diag([1.0, 2.0, 3.0])
+    mean, root = modes._fitted(x, pooled)
+    np.testing.assert_allclose(mean, x.mean(axis=0))
+    expected = (9 * np.cov(x.T, bias=True) + 6 * pooled) / 15
+    np.testing.assert_allclose(root @ root.T, expected, rtol=1e-12)
