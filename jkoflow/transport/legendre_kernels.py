@@ -17,12 +17,13 @@ import numpy as np
 @numba.njit(cache=True, inline="always")  # type: ignore[untyped-decorator]
 def _envelope(f: Any, stiffness: float, nodes: Any, starts: Any) -> None:
     """Which node's parabola f_k + stiffness·(k − y)² is lowest, from where on, in units of h."""
-    last = 0
+    last, soft = 0, 0.5 / stiffness
     nodes[0], starts[0], starts[1] = 0, -np.inf, np.inf
     for q in range(1, len(f)):
         while True:
             p = nodes[last]
-            meet = ((f[q] - f[p]) / stiffness + q * q - p * p) / (2.0 * (q - p))
+            rise = soft * (f[q] - f[p])
+            meet = (rise if q == p + 1 else rise / (q - p)) + 0.5 * (q + p)
             if meet > starts[last]:
                 last += 1
                 break
