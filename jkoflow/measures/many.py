@@ -143,7 +143,7 @@ def alike(mu: Any, nu: Any) -> bool:
     return (
         type(mu) is type(nu)
         and mu.dim == nu.dim
-        and _same(mu.weights, nu.weights)
+        and _same(mu.weights, nu.weights)  # besides masses: somebody's may contradict them
         and all(_same(getattr(mu, a, None), getattr(nu, a, None)) for a in ("mass", "simplices"))
     )
 
