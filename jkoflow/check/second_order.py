@@ -26,7 +26,7 @@ from .residual import Steps, steps_of
 from .run import Walk, completeness, identity, stored, worst_of_each
 from .step import evaluated, judged, membership, told
 from .taken import Step, opened, steps_taken
-from .transport import certify
+from .transport import barycentres, certify
 
 KIND = "extrapolated"
 STAGE, ONWARDS = 1.0 - math.sqrt(0.5), math.sqrt(2.0)
@@ -282,9 +282,8 @@ def _pulled(witness: Witness | None, weights: Array, values: Array) -> Array:
     if witness.kind == "pairing":
         return np.asarray(values[np.asarray(witness.arrays["order"])])
     rows, columns = (np.asarray(witness.arrays[k], dtype=np.intp) for k in ("rows", "columns"))
-    total = np.zeros((len(weights), values.shape[1]))
-    np.add.at(total, rows, np.asarray(witness.arrays["values"])[:, None] * values[columns])
-    return np.divide(total, weights[:, None], out=total, where=weights[:, None] > 0)
+    shares, none = np.asarray(witness.arrays["values"]), np.zeros((len(weights), values.shape[1]))
+    return barycentres(rows, shares, values[columns], weights, none)
 
 
 def _reached(

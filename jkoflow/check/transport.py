@@ -97,9 +97,7 @@ def _coupled(after: Measure, before: Measure, witness: Witness | None) -> Transp
     rows, columns, values = _entries(after, before, witness)
     _require_marginals(rows, columns, values, a, b)
     squared = float(values @ ((X[rows] - x[columns]) ** 2).sum(axis=1))
-    target = np.zeros_like(X)
-    np.add.at(target, rows, values[:, None] * x[columns])
-    target = np.divide(target, a[:, None], out=X.copy(), where=a[:, None] > 0)
+    target = barycentres(rows, values, x[columns], a, X)
     spread = float(values @ ((x[columns] - target[rows]) ** 2).sum(axis=1))
     finding = at_most(CLAIM, 0.0, 0.0)
     if witness is not None and after.kind == "mesh" and "f" not in witness.arrays:
@@ -127,12 +125,20 @@ def coupling_cost(after: Measure, before: Measure, witness: Witness) -> tuple[fl
     """Σ π_ij |X_i − x_j|², an upper bound of W2², for a coupling that a witness gives, and T_i."""
     rows, columns, values = _entries(after, before, witness)
     _require_marginals(rows, columns, values, after.weights, before.weights)
-    x, a = before.points[columns], after.weights
+    x = before.points[columns]
     moved = after.points[rows] - x
-    sums = [np.bincount(rows, values * y, len(a)) for y in x.T]
-    came = np.divide(np.stack(sums, axis=1), a[:, None], out=after.points.copy(),
-                     where=a[:, None] > 0)  # fmt: skip
+    came = barycentres(rows, values, x, after.weights, after.points)
     return float(values @ (moved * moved).sum(axis=1)), came
+
+
+def barycentres(rows: Any, values: Array, x: Array, weights: Array, without: Array) -> Array:
+    """Means (n, d) of the x (k, d) that entries of a coupling bring to each of its n rows.
+
+    Rows without weight have ``without``.
+    """
+    sums = np.stack([np.bincount(rows, values * y, len(weights)) for y in x.T], axis=1)
+    held = weights[:, None] > 0
+    return np.asarray(np.divide(sums, weights[:, None], out=without.copy(), where=held))
 
 
 def _within(index: Array, n: int) -> bool:

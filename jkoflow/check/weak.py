@@ -39,10 +39,9 @@ def weak_stationarity(
 ) -> Finding | None:
     """The residual against ∇φ is small against the slope; ``came`` (N, d) are the T_i.
 
-    None where bounds on the density or obstacles press with forces that ρ does not tell.
+    None where bounds on the density press with forces that ρ does not tell. V is finite.
     """
-    obstacles = np.isinf(F.smooth.first_variation(after, after.points)).any()
-    if obstacles or any(isinstance(f, Congestion) for _, f in F.internal.terms):
+    if any(isinstance(f, Congestion) for _, f in F.internal.terms):
         return None
     found = balance(F, before, after, came, tau)
     bound = policy.WEAK * found.slope + found.blur
@@ -69,13 +68,12 @@ def balance(F: Functional, before: Grid, after: Grid, came: Array, tau: float) -
             continue
         q = np.pi * np.array(waves) / (after.upper - after.lower)
         phi, v = _field(here, waves, q)
-        inertia = m @ ((x - came) * v).sum(axis=1) + m @ _field(there, waves, q)[0]
+        inertia = m @ ((x - came) * v).sum(axis=1) + m @ _wave(there, waves)
         pushed, pressed = (force * v).sum(axis=1), (q @ q) * p * phi * after.cell_volume
         size, length = m @ np.abs(pushed) + np.abs(pressed).sum(), np.sqrt(m @ (v * v).sum(axis=1))
-        fine = ((q * after.spacing) ** 2).sum()
         total = (inertia - before.weights @ phi) / tau + m @ pushed + pressed.sum()
         residual.append(abs(total) / length)
-        blur.append(fine * (size / 4.0 + 1.0 / (32.0 * tau)) / length)
+        blur.append(((q * after.spacing) ** 2).sum() * (size / 4.0 + 1.0 / (32.0 * tau)) / length)
     slope = np.sqrt(m @ ((x - came) ** 2).sum(axis=1)) / tau
     return Balance(np.array(residual), np.array(blur), float(slope))
 
@@ -93,9 +91,14 @@ def _cosines(grid: Grid, x: Array) -> list[tuple[Array, Array]]:
     return [(np.cos(k * angle), np.sin(k * angle)) for k in range(_WAVES + 1)]
 
 
+def _wave(cosines: list[tuple[Array, Array]], waves: tuple[int, ...]) -> Array:
+    """φ (n,)."""
+    return np.asarray(np.prod([cosines[k][0][a] for a, k in enumerate(waves)], axis=0))
+
+
 def _field(cosines: list[tuple[Array, Array]], waves: tuple[int, ...], q: Array) -> Any:
     """φ (n,) and ∇φ (n, d)."""
     c = [cosines[k][0][a] for a, k in enumerate(waves)]
     slopes = [-q[a] * cosines[k][1][a] for a, k in enumerate(waves)]
     v = [np.prod([*c[:a], slopes[a], *c[a + 1 :]], axis=0) for a in range(len(c))]
-    return np.prod(c, axis=0), np.stack(v, axis=1)
+    return _wave(cosines, waves), np.stack(v, axis=1)

@@ -12,11 +12,9 @@ from ..measures.grid import Grid
 from ..record import Witness
 from ..status import NotDefined
 from ..steppers.base import StepOutput
-from ..transport.legendre import CTransform, spline_coefficients
+from ..transport.legendre import AT_NODES, CTransform, spline_coefficients
 
-_NODES = np.array([0.125, 0.75, 0.125])  # of a quadratic spline: its values at its own nodes,
-_SLOPES = np.array([-0.5, 0.0, 0.5])  # and its slopes there, in units of the spacing
-
+_SLOPES = np.array([-0.5, 0.0, 0.5])  # of a quadratic spline at its nodes, in units of the spacing
 _SPREAD = np.array([1.0, 4.0, 6.0, 4.0, 1.0]) / 16.0  # of variance 1
 
 
@@ -102,7 +100,7 @@ def leaving(psi: Array, mu: Grid) -> Array:
     for axis in range(psi.ndim):
         slope = c
         for other, h in enumerate(mu.spacing):
-            kernel = _SLOPES / h if other == axis else _NODES
+            kernel = _SLOPES / h if other == axis else AT_NODES
             slope = correlate1d(slope, kernel, axis=other, mode="reflect")
         columns.append(-slope.ravel())
     return np.stack(columns, axis=1)

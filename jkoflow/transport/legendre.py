@@ -15,6 +15,9 @@ from scipy.ndimage import correlate1d, spline_filter1d
 from ..measures.base import Array
 from .legendre_kernels import transform_lines, transposed_lines
 
+AT_NODES = np.array([0.125, 0.75, 0.125])
+"""A quadratic spline at its own nodes, in its coefficients."""
+
 
 def spline_values(c: Array) -> Array:
     """The spline at its own nodes; a symmetric matrix, so its own transpose.
@@ -25,7 +28,7 @@ def spline_values(c: Array) -> Array:
     array([0., 1., 6., 1.])
     """
     for axis in range(c.ndim):
-        c = correlate1d(c, [0.125, 0.75, 0.125], axis=axis, mode="reflect")
+        c = correlate1d(c, AT_NODES, axis=axis, mode="reflect")
     return c
 
 

@@ -290,25 +290,19 @@ def porous_in_time(stepper, n, m=2.0, c=0.1, t=0.15):
     return in_time(stepper, jf.PowerEnergy(m, c), mu, t, lambda: exact, l1)
 
 
-def volumes_and_moments(n, c=0.05, a=2.0, dt=0.05, steps=4):
+def volumes_and_moments(n, mean=0.2, std=0.12, c=0.05, dim=1, a=2.0, dt=0.05, steps=4):
     """Implicit Euler's own moments are known: (1 + 2a dt) M⁺ = M + 2c dt."""
-    mu = normal(0.2, 0.12, n, 1)
+    mu = normal(mean, std, n, dim)
     F = c * jf.Entropy() + jf.QuadraticPotential(a)
     nu = jf.finite_volume(F, mu, dt=dt, steps=steps).final
-    second = 0.2**2 + 0.12**2
+    second = mean**2 + std**2
     for _ in range(steps):
         second = (second + 2.0 * c * dt) / (1.0 + 2.0 * a * dt)
     return abs(nu.mass @ nu.points[:, 0] ** 2 - (2.0 / n) ** 2 / 12 - second)
 
 
-def volumes_in_space(n, c=0.1, a=2.0, dt=0.05, steps=4):
-    mu = normal(0.1, 0.17, n, 3)
-    F = c * jf.Entropy() + jf.QuadraticPotential(a)
-    nu = jf.finite_volume(F, mu, dt=dt, steps=steps).final
-    second = 0.1**2 + 0.17**2
-    for _ in range(steps):
-        second = (second + 2.0 * c * dt) / (1.0 + 2.0 * a * dt)
-    return abs(nu.mass @ nu.points[:, 0] ** 2 - (2.0 / n) ** 2 / 12 - second)
+def volumes_in_space(n):
+    return volumes_and_moments(n, 0.1, 0.17, 0.1, 3)
 
 
 def volumes_in_time(steps, n=1600, c=0.05, a=2.0, t=0.3):
