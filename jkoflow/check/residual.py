@@ -94,8 +94,7 @@ def _on_edges(
     there = x[:, ends] == (walls or (np.nan, np.nan))
     stayed = there & (before.x[:, ends, 0] == x[:, ends])
     there[:, 0] |= (x[:, 0] == 0.0) & (laws.mu.kind == "radial")
-    tied = (x[:, 1:] == x[:, :-1]).any(axis=1)
-    for k in np.flatnonzero(tied | there.any(axis=1)):
+    for k in np.flatnonzero((laws.least_gaps == 0.0) | there.any(axis=1)):
         v = kept_sorted(-xi[k], x[k], w)
         if there[k, 0]:
             v[x[k] == x[k, 0]] = np.maximum(v[x[k] == x[k, 0]], 0.0)

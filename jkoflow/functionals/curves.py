@@ -128,8 +128,10 @@ def remassed(U: Functional, mu: Cells | Grid | Mesh, mass: Array) -> Curve:
     delta = np.where(mu.mass > 0, U.first_variation(mu, _inside(mu)), 0.0)
     delta = np.where(mu.mass > 0, delta - mu.mass @ delta, 0.0)
 
+    start = U.value(mu)
+
     def value(t: float) -> float:
-        return U.value(_with_mass(mu, mu.mass + t * change))
+        return U.value(_with_mass(mu, mu.mass + t * change)) if t else start
 
     return Curve(value, float(change @ delta), float(np.abs(change) @ np.abs(delta)))
 

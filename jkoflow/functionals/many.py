@@ -128,8 +128,9 @@ def _on_cells(f: Internal, mu: Any, x: Array) -> Part:
     log_volume, left, right = mu.volume_slopes(x[..., 0])
     e, de, _ = f.energy_per_mass(mu.log_mass - log_volume)
     pressure, w = -mu.mass * de, mu.weights
-    gradient = np.zeros(x.shape[:2])
-    gradient[:, :-1] = pressure / w[:-1] * left
+    gradient = np.empty(x.shape[:2])
+    np.multiply(pressure / w[:-1], left, out=gradient[:, :-1])
+    gradient[:, -1] = 0.0
     gradient[:, 1:] += pressure / w[1:] * right
     return np.asarray(e @ mu.mass), gradient[..., None]
 

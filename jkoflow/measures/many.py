@@ -69,10 +69,23 @@ class Laws:
         """The covariance matrices of Gaussians, (K, d, d)."""
         return np.array([mu.cov() for mu in self.measures])
 
+    @cached_property
+    def least_gaps(self) -> Array:
+        """The least of the lengths between points of the line in their order, (K,)."""
+        return np.asarray(np.subtract(self.x[:, 1:, 0], self.x[:, :-1, 0])
+                          .min(axis=1, initial=np.inf))  # fmt: skip
+
     @property
     def in_order(self) -> bool:
         """Whether points of the line are sorted in each of the measures; NaN never is."""
-        return bool((self.x[:, 1:] >= self.x[:, :-1]).all())
+        return bool((self.least_gaps >= 0.0).all())
+
+    def preceded_by(self, mu: Any) -> Laws:
+        """The laws one place before: μ, alike to these, and all of these but the last."""
+        came = Laws([mu, *self.measures[:-1]])
+        came.x = np.concatenate([mu.points[None], self.x[:-1]])
+        came.x.setflags(write=False)
+        return came
 
     def is_decomposed(self, tolerance: float) -> bool:
         """Whether ``std`` and ``vectors`` are those of the covariances, relatively."""
@@ -144,7 +157,8 @@ def alike(mu: Any, nu: Any) -> bool:
         type(mu) is type(nu)
         and mu.dim == nu.dim
         and _same(mu.weights, nu.weights)  # besides masses: somebody's may contradict them
-        and all(_same(getattr(mu, a, None), getattr(nu, a, None)) for a in ("mass", "simplices"))
+        and _same(getattr(mu, "mass", None), getattr(nu, "mass", None))
+        and _same(getattr(mu, "simplices", None), getattr(nu, "simplices", None))
     )
 
 
