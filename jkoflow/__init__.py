@@ -28,6 +28,7 @@ _NAMES = {
     "flows.trajectory": ["Trajectory"],
     "flows.stored": ["load", "save"],
     "flows.complete": ["complete"],
+    "flows.export": ["to_xarray"],
     "flows.sweep": ["sweep"],
     "store.directory": ["Directory"],
     "dynamics.sgd": ["sgd"],

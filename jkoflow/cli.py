@@ -1,4 +1,4 @@
-"""The command line: demo, run, check, report, complete, list.
+"""The command line: demo, run, check, report, complete, export, list.
 
 Nothing but click is imported until a command runs, so that ``jkoflow --help`` is quick. Exit
 codes are in `Exit`; `main` is the only place where a code is decided for an error.
@@ -210,6 +210,22 @@ def complete(problem: str, directory: str, out: str | None) -> int:
 
 def _arrays(witness: Any) -> int:
     return 0 if witness is None else 1 + len(witness.arrays)
+
+
+@cli.command()
+@click.argument("directory", metavar="DIR")
+@click.argument("file", metavar="FILE.nc", type=click.Path(dir_okay=False))
+@click.option("--force", is_flag=True, help="Replace the file if there is one.")
+def export(directory: str, file: str, force: bool) -> int:
+    """Write the run in DIR as one NetCDF file, which is HDF5, for other programs.
+
+    What it holds is what jkoflow.to_xarray gives. It cannot be judged: keep DIR for that.
+    """
+    from .cli_files import existing
+    from .flows.export import write_netcdf
+
+    click.echo(f"wrote {write_netcdf(existing(directory), file, replace=force)}")
+    return Exit.ACCEPTED
 
 
 @cli.command("list")
