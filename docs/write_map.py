@@ -17,7 +17,7 @@ up. `check` stands beside the tower: of all this it may see only measures, what 
 the format of a stored run.
 """
 ORDER = (
-    "demos", "demos/catalogue", "report", "flows", "check", "store", "steppers", "dynamics",
+    "demos", "demos/catalogue", "lab", "report", "flows", "check", "store", "steppers", "dynamics",
     "equilibrium", "transport", "networks", "functionals", "measures",
 )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The command line: demo, run, check, report, complete, export, list.
+"""The command line: demo, run, check, report, complete, export, list, lab.
 
 Nothing but click is imported until a command runs, so that ``jkoflow --help`` is quick. Exit
 codes are in `Exit`; `main` is the only place where a code is decided for an error.
@@ -238,6 +238,19 @@ def list_() -> int:
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 200
     click.echo(table(list(entries()), width))
     return Exit.ACCEPTED
+
+
+@cli.command()
+@click.option("--port", type=click.IntRange(1, 65535), help="Where to serve it [any that is free].")
+@click.option("--headless", is_flag=True, help="Do not open a browser.")
+def lab(port: int | None, headless: bool) -> int:
+    """Open the laboratory in a browser: a flow on the line and its judge, by sliders.
+
+    It is served on this machine until Ctrl-C.
+    """
+    from .lab.launch import launch
+
+    return Exit.ACCEPTED if launch(port, headless) == 0 else Exit.INTERNAL
 
 
 def _write_page(path: str, directory: str, problem: Any, found: Any) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..functionals.base import Functional, Smooth, SmoothSum
@@ -31,8 +31,8 @@ class Gibbs:
     residual: float
     iterations: int
     status: Status
-    axis: Any
-    log_density: Array
+    axis: Any = field(repr=False)
+    log_density: Array = field(repr=False)
 
 
 def split_free_energy(F: Functional) -> tuple[Smooth, float]:

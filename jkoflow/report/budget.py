@@ -133,9 +133,9 @@ def plot_budget(budget: Budget, clock: str = JKO_CLOCK) -> Any:
     ]
     for ax, values, label, colour, dashes in curves:
         _draw(ax, b.times, values, label=label, color=colour, linestyle=dashes)
-    titles = ("energy of a step", "shares of the loss", "distance to the step's minimum")
-    for ax, title in zip((left, middle, right), titles, strict=True):
-        _finish(ax, title, clock)
+    _finish(left, "energy of a step", clock, "no step loses energy")
+    _finish(middle, "shares of the loss", clock, "the run does not say W2 of its steps")
+    _finish(right, "distance to the step's minimum", clock, "no bound: F claims too little")
     middle.set_yscale("linear")
     middle.set_ylabel("share")
     middle.axhline(1.0, color="black", linewidth=0.9)
@@ -143,7 +143,7 @@ def plot_budget(budget: Budget, clock: str = JKO_CLOCK) -> Any:
     return figure
 
 
-def _finish(ax: Any, title: str, clock: str) -> None:
+def _finish(ax: Any, title: str, clock: str, where_empty: str) -> None:
     ax.set_title(title)
     ax.set_xlabel(clock)
     ax.set_ylabel("energy")
@@ -151,7 +151,7 @@ def _finish(ax: Any, title: str, clock: str) -> None:
         ax.set_yscale("log")
         ax.legend(frameon=False, fontsize="small")
     else:
-        ax.text(0.5, 0.5, "no bound: F claims too little", ha="center", transform=ax.transAxes)
+        ax.text(0.5, 0.5, where_empty, ha="center", transform=ax.transAxes)
         ax.set_xticks([])
         ax.set_yticks([])
 
