@@ -22,7 +22,7 @@ CASES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("asked", CASES, ids=lambda s: f"{s.potential}-{s.spreading}-{s.attraction}")
+@pytest.mark.parametrize("asked", CASES, ids=str)
 def test_honest_answers_are_accepted(asked):
     report = jf.check_run(asked.problem(), answered(asked))
     assert report.verdict is jf.Verdict.ACCEPTED, report.text()
