@@ -50,7 +50,7 @@ class Paths:
         else:
             plan = plan_of(witness)
             motion(after, before, plan)  # raises where points have no paths
-            older = tuple(pulled_back(plan, after.weights, x) for x in older)
+            older = tuple(pulled_back(plan, x) for x in older)
             new = after.points
         times = (*self.times, self.times[-1] + tau)
         return Paths(times[-_REMEMBERED:], (*older, new)[-_REMEMBERED:], self.weights)

@@ -135,6 +135,7 @@ class ConvexProgram(Stepper):
         return StepOutput(new, {}, Witness("monotone"), stats, status, distance)
 
     def _particle_step(self, F: Functional, mu: Particles, tau: float) -> StepOutput:
+        from ..transport.couplings import barycentres
         from ..transport.exact import couple
 
         if F.internal.terms:
@@ -146,7 +147,7 @@ class ConvexProgram(Stepper):
             if x is None:
                 return StepOutput(mu, {}, None, stats, status)
             plan = couple(x, mu.points, mu.weights, mu.weights)
-            best = plan.barycentres(mu.points)
+            best = barycentres(plan.rows, plan.columns, plan.values, mu.points, len(x))
             if float(mu.weights @ ((best - centres) ** 2).sum(axis=1)) <= _RELATIVE * plan.cost:
                 break
             if pairing == 1 and _paired_cost(x, mu) <= plan.cost * (1.0 + _RELATIVE):
