@@ -119,8 +119,6 @@ class ConvexProgram(Stepper):
     def _grid_step(self, F: Functional, mu: Grid, tau: float) -> StepOutput:
         from . import convex_grid
 
-        if not convex_grid.has_room(F, mu):
-            return StepOutput(mu, {}, None, {}, Status.INFEASIBLE)
         program = self._remembered(convex_grid.key_of(F, mu), lambda: convex_grid.compiled(F, mu))
         return convex_grid.step_of(program, mu, tau, self._solve)
 
