@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import ClassVar
 
@@ -197,6 +197,14 @@ class Mesh(Measure):
         new._nodes, new._mass, new._simplices = frozen(x), self._mass, self._simplices
         new.__dict__["weights"] = self.weights
         return new
+
+    def siblings(self, arrays: Sequence[Mapping[str, Array]]) -> Sequence[Measure] | None:
+        if not self._only_moved(arrays, "nodes"):
+            return None
+        try:  # simplices that are not turned over are folded nowhere, as they are not here
+            return [self.with_nodes(a["nodes"]) for a in arrays]
+        except InvalidMeasure:
+            return None
 
     def displaced(self, v: ArrayLike) -> Mesh:
         return self.with_nodes(self._nodes + self._displacement(v))
