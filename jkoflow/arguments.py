@@ -1,4 +1,4 @@
-"""What an argument is: one real number, a whole one, a word out of a list, a seed."""
+"""What an argument is: one real number, a whole one, a word out of a list, a precision, a seed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Collection
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from .status import InvalidProblem
 
@@ -60,3 +61,20 @@ def generator(rng: Any) -> np.random.Generator:
         raise InvalidProblem(
             f"rng must be a seed or a numpy Generator, not {rng!r:.100}: {error}"
         ) from error
+
+
+def working_precision(dtype: DTypeLike) -> np.dtype[Any]:
+    """float64 or float32; anything else is an `InvalidProblem`.
+
+    Examples
+    --------
+    >>> working_precision("f4"), working_precision(float)
+    (dtype('float32'), dtype('float64'))
+    """
+    try:
+        kind = np.dtype(dtype)
+    except TypeError:
+        kind = np.dtype(object)
+    if kind not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise InvalidProblem(f"dtype must be float64 or float32, not {dtype!r:.100}")
+    return kind

@@ -101,7 +101,7 @@ def langevin(
             bar(1)
     run = SGDRun(
         x, done, sizes.epsilon, xi,
-        np.asarray(sizes.epsilon * recorder.due[: recorder.count], dtype=float),
+        recorder.times(sizes.epsilon),
         recorder.statistics(), recorder.snapshots, status,
     )  # fmt: skip
     if throw and status is Status.NON_FINITE:

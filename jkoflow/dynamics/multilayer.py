@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from ..arguments import generator, is_among, is_finite, is_whole
+from ..arguments import generator, is_among, is_finite, is_whole, working_precision
 from ..measures.base import Array
-from ..networks.multilayer import MultilayerNetwork, Weights, working_precision
+from ..networks.multilayer import MultilayerNetwork, Weights
 from ..networks.populations import Population
 from ..status import InvalidProblem, Status, StepFailed
 from .multilayer_record import LayerRecorder, LayerRecording

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from ..arguments import generator, is_whole
+from ..arguments import generator, is_whole, working_precision
 from ..functionals.identity import describe
 from ..measures.base import Array, Measure, finite_array
 from ..measures.particles import Particles
@@ -202,7 +202,7 @@ def sgd(
             folder.close()
     run = SGDRun(
         engine.theta, done, sizes.epsilon, xi,
-        np.asarray(sizes.epsilon * recorder.due[: recorder.count], dtype=float),
+        recorder.times(sizes.epsilon),
         recorder.statistics(), recorder.snapshots, status,
     )  # fmt: skip
     if broken is not None:
@@ -235,12 +235,7 @@ def _arguments(
 
 def _particles(theta0: ArrayLike | Measure, dtype: DTypeLike) -> Array:
     """θ (N, D) in the working precision."""
-    try:
-        kind = np.dtype(dtype)
-    except TypeError:
-        kind = np.dtype(object)
-    if kind not in (np.dtype(np.float32), np.dtype(np.float64)):
-        raise InvalidProblem(f"dtype must be float64 or float32, not {dtype!r:.100}")
+    kind = working_precision(dtype)
     if isinstance(theta0, Measure):
         if not isinstance(theta0, Particles):
             raise InvalidMeasure(
