@@ -42,6 +42,19 @@ def is_whole(value: Any, least: int = 1) -> bool:
     return is_finite(value) and int(value) == value and value >= least
 
 
+def whole(value: Any, name: str, least: int = 1) -> int:
+    """The value as an integer, if it is one of at least ``least``; else an `InvalidProblem`.
+
+    Examples
+    --------
+    >>> whole(3.0, "steps")
+    3
+    """
+    if not is_whole(value, least):
+        raise InvalidProblem(f"{name} must be an integer ≥ {least}, but is {value!r:.100}")
+    return int(value)
+
+
 def is_among(value: object, words: Collection[str]) -> bool:
     """Whether a value is one of the words; anything may be asked, arrays and lists too."""
     return isinstance(value, str) and value in words

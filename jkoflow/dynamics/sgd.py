@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from ..arguments import generator, is_whole, working_precision
+from ..arguments import generator, whole, working_precision
 from ..functionals.identity import describe
 from ..measures.base import Array, Measure, finite_array
 from ..measures.particles import Particles
@@ -167,9 +167,9 @@ def sgd(
     """
     sizes = StepSizes(epsilon, xi)
     theta = _particles(theta0, dtype)
-    steps, batch = _integer(steps, "steps", 0), _integer(batch, "batch", 1)
+    steps, batch = whole(steps, "steps", 0), whole(batch, "batch", 1)
     if threads is not None:
-        threads = _integer(threads, "threads", 1)
+        threads = whole(threads, "threads", 1)
     force = Force(lam, beta, noise, theta)
     if not isinstance(unit, Unit):
         raise InvalidProblem(
@@ -262,11 +262,3 @@ def _checked_engine(
             f"has shape {theta.shape}"
         )
     return choose_engine(unit, theta, batch, threads)
-
-
-def _integer(value: Any, name: str, least: int) -> int:
-    if not is_whole(value, least):
-        raise InvalidProblem(f"{name} must be an integer ≥ {least}, but is {value!r}")
-    return int(value)
-
-
