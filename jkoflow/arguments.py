@@ -1,4 +1,4 @@
-"""What an argument is: one real number, a whole one, a word out of a list, a seed."""
+"""What an argument is: one real number, a whole one, a word out of a list, a precision, a seed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Collection
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from .status import InvalidProblem
 
@@ -41,6 +42,19 @@ def is_whole(value: Any, least: int = 1) -> bool:
     return is_finite(value) and int(value) == value and value >= least
 
 
+def whole(value: Any, name: str, least: int = 1) -> int:
+    """The value as an integer, if it is one of at least ``least``; else an `InvalidProblem`.
+
+    Examples
+    --------
+    >>> whole(3.0, "steps")
+    3
+    """
+    if not is_whole(value, least):
+        raise InvalidProblem(f"{name} must be an integer ≥ {least}, but is {value!r:.100}")
+    return int(value)
+
+
 def is_among(value: object, words: Collection[str]) -> bool:
     """Whether a value is one of the words; anything may be asked, arrays and lists too."""
     return isinstance(value, str) and value in words
@@ -60,3 +74,20 @@ def generator(rng: Any) -> np.random.Generator:
         raise InvalidProblem(
             f"rng must be a seed or a numpy Generator, not {rng!r:.100}: {error}"
         ) from error
+
+
+def working_precision(dtype: DTypeLike) -> np.dtype[Any]:
+    """float64 or float32; anything else is an `InvalidProblem`.
+
+    Examples
+    --------
+    >>> working_precision("f4"), working_precision(float)
+    (dtype('float32'), dtype('float64'))
+    """
+    try:
+        kind = np.dtype(dtype)
+    except TypeError:
+        kind = np.dtype(object)
+    if kind not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise InvalidProblem(f"dtype must be float64 or float32, not {dtype!r:.100}")
+    return kind

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -85,7 +84,7 @@ def _findings(problem: Problem, run: Any, walk: Walk) -> Iterator[Finding]:
     yield guarded("identity", partial(identity, problem, run))  # a user's spec may raise anything
     yield from told(walk.start(float(run.initial_energy)))
     try:
-        for block in blocks(islice(steps_taken(run), problem.steps + 1)):
+        for block in blocks(steps_taken(run, problem.steps)):
             yield from walk.take(block)
     except (Altered, Impossible) as error:
         yield rejected("record", str(error))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -107,7 +106,7 @@ class _Walk:
         if ends.first is not None:
             self.last = _Law(self.problem.initial, ends.first.rows)
         try:
-            for step in islice(steps_taken(run), self.problem.steps + 1):
+            for step in steps_taken(run, self.problem.steps):
                 self.count += 1
                 yield from told(self._step(step), f"step {self.count}")
         except (Altered, Impossible) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,9 @@ from ..dynamics.multilayer_record import LayerRecording
 from ..measures.base import Array
 from ..networks.multilayer import MultilayerNetwork
 from ..networks.populations import Population
-from ..report.style import COLOURS, DASHES
-from .common import close
+from ..report.style import COLOURS, DASHES, new_figure
+from .common import close, finish
+from .registry import DemoResult
 from .session import Session
 
 CLOCK = "SGD time t = kα"
@@ -64,6 +66,46 @@ def at_widths(
     return {key: a.reshape(len(widths), seeds, -1) for key, a in arrays.items()}
 
 
+def learned_at_widths(
+    session: Session, s: Any, curve: Callable[..., Any], labels: Array, part: float, title: str,
+    caption: str,
+) -> DemoResult:  # fmt: skip
+    """A demo of images in two classes: the test ``curve`` at all widths of the settings ``s``.
+
+    The control gives the rates of the narrowest network to wider ones. An error of less than
+    ``part`` of that of always naming the larger class counts as having learned.
+    """
+    numbers = {key: value for key, value in asdict(s).items() if key not in ("widths", "seeds")}
+    session.echo(f"widths {s.widths}, {s.seeds} seeds")
+    found = at_widths(session, curve, "curves", s.widths, s.seeds, fixed_at=0, **numbers)
+    session.echo("the control: one set of rates for all widths")
+    narrow = s.widths[:3]
+    control = at_widths(session, curve, "control", narrow, s.seeds, fixed_at=narrow[0],
+                        **numbers)["loss"]  # fmt: skip
+    findings = [
+        one_curve("mean-field rates, test risk", found["loss"], s.widths),
+        not_one_curve(f"rates of n = {s.widths[0]} at all widths", control, s.widths),
+        has_learned(found["accuracy"], labels, part),
+    ]
+    t = found["t"][0, 0]
+    return finish(
+        session.out, title, findings, draw_learned(s.widths, t, found, control), caption,
+        ends_of_widths(found), [session.out / "curves", session.out / "control"],
+        {"t": t, "widths": np.array(s.widths), "test_risk": found["loss"],
+         "test_accuracy": found["accuracy"], "test_risk_control": control},
+    )  # fmt: skip
+
+
+def has_learned(accuracy: Array, labels: Array, part: float) -> Finding:
+    """Whether the worst run's error is a part of that of always naming the larger class."""
+    chance = float(max(np.mean(labels > 0), np.mean(labels < 0)))
+    return close(
+        "the worst run has learned: test error", 1.0 - float(accuracy[:, :, -1].min()),
+        part * (1.0 - chance), f"{len(labels)} test images",
+        f"{part:g} of the error of always naming the larger class",
+    )  # fmt: skip
+
+
 def one_curve(what: str, curves: Array, widths: Sequence[int]) -> Finding:
     """Whether widths' mean curves scatter less than single runs of one width do."""
     spread = curve_spread(curves)
@@ -98,6 +140,20 @@ def draw_widths(ax: Any, t: Array, curves: Array, widths: Sequence[int], what: s
     ax.set_xlabel(CLOCK)
     ax.set_ylabel(what)
     ax.legend(frameon=False, fontsize=8)
+
+
+def draw_learned(
+    widths: Sequence[int], t: Array, found: Mapping[str, Array], control: Array
+) -> Any:
+    """Risk, accuracy, control."""
+    figure, (risk, accuracy, last) = new_figure(3, width=4.4)
+    draw_widths(risk, t, found["loss"], widths, "test risk R")
+    risk.set_title("risk")
+    draw_widths(accuracy, t, found["accuracy"], widths, "test accuracy")
+    accuracy.set_title("accuracy")
+    draw_widths(last, t, control, widths[:3], "test risk R")
+    last.set_title(f"control: rates of n = {widths[0]} for all")
+    return figure
 
 
 def ends_of_widths(found: Mapping[str, Array]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arguments import is_finite, is_whole
+from ..arguments import is_finite, whole
 from ..functionals.base import Functional
 from ..measures.base import Array, finite_array
 from ..measures.grid import Grid
@@ -193,8 +193,7 @@ def _check(F: object, initial: object, tolerance: object, max_iterations: object
         )
     if not (is_finite(tolerance) and 0 < tolerance < 1):  # type: ignore[operator]
         raise InvalidProblem(f"tolerance must lie in (0, 1), but is {tolerance!r:.80}")
-    if not is_whole(max_iterations):
-        raise InvalidProblem(f"max_iterations must be an integer ≥ 1, not {max_iterations!r:.80}")
+    whole(max_iterations, "max_iterations")
 
 
 def _energy(F: Functional, mu: Grid) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arguments import generator, is_among, is_finite, is_whole
+from ..arguments import generator, is_among, is_finite, is_whole, whole
 from ..functionals.base import Functional, Smooth
 from ..functionals.internal import Entropy
 from ..measures.base import Array, Measure, finite_array
@@ -76,8 +76,7 @@ def langevin(
     sizes = StepSizes(epsilon, xi)
     mu = _particles(x0)
     S, temperature = _split(F, mu)
-    if not is_whole(steps, 0):
-        raise InvalidProblem(f"steps must be an integer ≥ 0, but is {steps!r:.50}")
+    whole(steps, "steps", 0)
     if not is_among(noise, NOISE):
         raise InvalidProblem(f"noise must be one of {sorted(NOISE)}, but is {noise!r:.50}")
     random, steps = generator(rng), int(steps)
@@ -101,7 +100,7 @@ def langevin(
             bar(1)
     run = SGDRun(
         x, done, sizes.epsilon, xi,
-        np.asarray(sizes.epsilon * recorder.due[: recorder.count], dtype=float),
+        recorder.times(sizes.epsilon),
         recorder.statistics(), recorder.snapshots, status,
     )  # fmt: skip
     if throw and status is Status.NON_FINITE:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from ..arguments import generator, is_among, is_finite, is_whole
+from ..arguments import generator, is_among, is_finite, whole, working_precision
 from ..measures.base import Array
-from ..networks.multilayer import MultilayerNetwork, Weights, working_precision
+from ..networks.multilayer import MultilayerNetwork, Weights
 from ..networks.populations import Population
 from ..status import InvalidProblem, Status, StepFailed
 from .multilayer_record import LayerRecorder, LayerRecording
@@ -133,7 +133,7 @@ def multilayer_sgd(
     """
     _check_network(network)
     sizes = StepSizes(epsilon, xi)
-    steps, batch = _integer(steps, "steps", 0), _integer(batch, "batch", 1)
+    steps, batch = whole(steps, "steps", 0), whole(batch, "batch", 1)
     kind = working_precision(dtype)
     factors = _factors(network, rates)
     start_rng, data_rng = generator(rng).spawn(2)
@@ -253,9 +253,3 @@ def _factors(network: MultilayerNetwork, rates: Any) -> tuple[float, ...]:
             f"{rates!r:.100}"
         )
     return tuple(float(r) / own for r, own in zip(given, network.rates, strict=True))
-
-
-def _integer(value: Any, name: str, least: int) -> int:
-    if not is_whole(value, least):
-        raise InvalidProblem(f"{name} must be an integer ≥ {least}, but is {value!r:.100}")
-    return int(value)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from ..arguments import generator, is_whole
+from ..arguments import generator, whole, working_precision
 from ..functionals.identity import describe
 from ..measures.base import Array, Measure, finite_array
 from ..measures.particles import Particles
@@ -167,9 +167,9 @@ def sgd(
     """
     sizes = StepSizes(epsilon, xi)
     theta = _particles(theta0, dtype)
-    steps, batch = _integer(steps, "steps", 0), _integer(batch, "batch", 1)
+    steps, batch = whole(steps, "steps", 0), whole(batch, "batch", 1)
     if threads is not None:
-        threads = _integer(threads, "threads", 1)
+        threads = whole(threads, "threads", 1)
     force = Force(lam, beta, noise, theta)
     if not isinstance(unit, Unit):
         raise InvalidProblem(
@@ -202,7 +202,7 @@ def sgd(
             folder.close()
     run = SGDRun(
         engine.theta, done, sizes.epsilon, xi,
-        np.asarray(sizes.epsilon * recorder.due[: recorder.count], dtype=float),
+        recorder.times(sizes.epsilon),
         recorder.statistics(), recorder.snapshots, status,
     )  # fmt: skip
     if broken is not None:
@@ -235,12 +235,7 @@ def _arguments(
 
 def _particles(theta0: ArrayLike | Measure, dtype: DTypeLike) -> Array:
     """θ (N, D) in the working precision."""
-    try:
-        kind = np.dtype(dtype)
-    except TypeError:
-        kind = np.dtype(object)
-    if kind not in (np.dtype(np.float32), np.dtype(np.float64)):
-        raise InvalidProblem(f"dtype must be float64 or float32, not {dtype!r:.100}")
+    kind = working_precision(dtype)
     if isinstance(theta0, Measure):
         if not isinstance(theta0, Particles):
             raise InvalidMeasure(
@@ -267,11 +262,3 @@ def _checked_engine(
             f"has shape {theta.shape}"
         )
     return choose_engine(unit, theta, batch, threads)
-
-
-def _integer(value: Any, name: str, least: int) -> int:
-    if not is_whole(value, least):
-        raise InvalidProblem(f"{name} must be an integer ≥ {least}, but is {value!r}")
-    return int(value)
-
-

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..functionals.answers import said
 from ..functionals.base import Functional
 from ..measures.base import Array, finite_array
 from ..measures.particles import Particles
 from ..networks.units import Unit
-from ..status import InvalidProblem, JkoflowError
+from ..status import InvalidProblem
+from .records import Records
 
 Statistic = Callable[[Array], ArrayLike] | Functional
 
@@ -96,63 +96,28 @@ def as_recording(record: Recording | ArrayLike | None) -> Recording:
     return Recording(record, {"mean": means, "radii": radii}, snapshots=True)
 
 
-class Recorder:
+class Recorder(Records):
     """Collects what a `Recording` asks for."""
 
     def __init__(self, recording: Recording, epsilon: float, steps: int) -> None:
-        times = finite_array(recording.times, "record times", ndim=1)
-        if times.size and (times.min() < 0 or times.max() > epsilon * (steps + 0.5)):
-            raise InvalidProblem(
-                f"record times must lie between 0 and steps·epsilon = {epsilon * steps:g}, but "
-                f"range from {times.min():g} to {times.max():g}"
-            )
+        super().__init__(recording.times, recording.statistics, epsilon, steps)
         for name, statistic in recording.statistics.items():
             if not callable(statistic) and not isinstance(statistic, Functional):
                 raise InvalidProblem(
                     f"statistic {name!r} must be a function of theta (N, D) or a functional, not "
                     f"{type(statistic).__name__}"
                 )
-        self.due = np.unique(np.rint(times / epsilon).astype(np.int64))
         self.recording = recording
-        self.values: dict[str, list[Array]] = {name: [] for name in recording.statistics}
         self.snapshots: list[Particles] = []
-        self.count = 0
-
-    def next_due(self, otherwise: int) -> int:
-        """The next step after which something is to be recorded."""
-        return int(self.due[self.count]) if self.count < len(self.due) else otherwise
 
     def record(self, theta: Array) -> None:
         """Evaluate everything at θ; nothing is kept unless all of it succeeded."""
         points = np.asarray(theta, dtype=float)
         points.setflags(write=False)
         mu = Particles(points)
-        found = {name: self._evaluate(name, f, mu) for name, f in self.recording.statistics.items()}
-        for name, value in found.items():
-            self.values[name].append(value)
+        self.keep({
+            name: partial(f.value, mu) if isinstance(f, Functional) else partial(f, mu.points)
+            for name, f in self.recording.statistics.items()
+        })  # fmt: skip
         if self.recording.snapshots:
             self.snapshots.append(mu)
-        self.count += 1
-
-    def _evaluate(self, name: str, statistic: Statistic, mu: Particles) -> Array:
-        value: Any
-        try:
-            given = isinstance(statistic, Functional)
-            value = statistic.value(mu) if given else statistic(mu.points)  # type: ignore[operator, union-attr]
-            array = np.array(value)
-        except JkoflowError:
-            raise
-        except Exception as error:  # a user's statistic may raise anything
-            raise InvalidProblem(said(f"statistic {name!r}", error)) from error
-        if array.dtype.kind not in "biuf":
-            raise InvalidProblem(f"statistic {name!r} must give real numbers, not {value!r}")
-        earlier = self.values[name]
-        if earlier and earlier[0].shape != array.shape:
-            raise InvalidProblem(
-                f"statistic {name!r} changed its shape from {earlier[0].shape} to {array.shape}"
-            )
-        return array
-
-    def statistics(self) -> dict[str, Array]:
-        """Name → array with one row for each recorded time."""
-        return {name: np.array(values) for name, values in self.values.items()}

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arguments import is_whole
+from ..arguments import whole
 from ..functionals.base import Functional
 from ..measures.base import Array, finite_array
 from ..measures.particles import Particles
-from ..status import InvalidMeasure, InvalidProblem, NotDefined
+from ..status import InvalidMeasure, NotDefined
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,7 @@ def stationary_point(
     theta = np.array(finite_array(theta0, "theta0"))
     if theta.ndim != 2 or theta.size == 0:
         raise InvalidMeasure(f"theta0 must have shape (n, D) with n, D ≥ 1, not {theta.shape}")
-    if not is_whole(max_iterations):
-        raise InvalidProblem(f"max_iterations must be an integer ≥ 1, not {max_iterations!r}")
+    whole(max_iterations, "max_iterations")
     if F.internal.terms:
         raise NotDefined("particles have no internal energy: give the other terms of F only")
     smooth, w = F.smooth.on(Particles(theta)), np.full(len(theta), 1.0 / len(theta))

@@ -75,8 +75,8 @@ class Controller:
         self.wanted = min(self.longest, factor * tau)
         return good
 
-    def refused(self, tau: float) -> None:
-        """A step that could not be taken at all."""
+    def failed(self, tau: float) -> None:
+        """A step of this size cannot be taken: the next one is a quarter of it."""
         self.wanted = 0.25 * tau
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from ..measures.base import Array, Measure
 from ..measures.gaussian import Gaussian
 from ..record import Witness
 from ..status import NotDefined
+from ..steppers.base import StepOutput
 from ..transport.bures import distance_squared, optimal_map
 from ..transport.motion import motion, pulled_back
 from .interpolation import plan_of
@@ -29,6 +31,7 @@ class Paths:
     times: tuple[float, ...]
     positions: tuple[Array, ...]
     weights: Array
+    on_cells: ClassVar[bool] = False
 
     @staticmethod
     def starting(mu: Measure) -> Paths:
@@ -50,7 +53,7 @@ class Paths:
         else:
             plan = plan_of(witness)
             motion(after, before, plan)  # raises where points have no paths
-            older = tuple(pulled_back(plan, after.weights, x) for x in older)
+            older = tuple(pulled_back(plan, x) for x in older)
             new = after.points
         times = (*self.times, self.times[-1] + tau)
         return Paths(times[-_REMEMBERED:], (*older, new)[-_REMEMBERED:], self.weights)
@@ -72,6 +75,14 @@ class Paths:
                 (rows[i + 1] - rows[i]) / (times[i + k] - times[i]) for i in range(len(rows) - 1)
             ]
         return float(np.sqrt(self.weights @ (rows[0] * rows[0]).sum(axis=1)))
+
+    def error(self, output: StepOutput) -> float:
+        """What the last step, with this output, is wrong by."""
+        return local_error(self, float(output.stats.get("alpha", 0.0)))
+
+    def hides(self, output: StepOutput, tau: float, error: float, bound: float) -> bool:
+        """Shorter steps are always better."""
+        return False
 
 
 def local_error(paths: Paths, alpha: float) -> float:
@@ -101,7 +112,15 @@ def local_error(paths: Paths, alpha: float) -> float:
     return error
 
 
-def apart(mu: Measure, nu: Measure, plans: tuple[Witness | None, ...]) -> float:
+def of_halves(whole: StepOutput, first: StepOutput, second: StepOutput) -> float:
+    """What each of two steps is wrong by, from where the whole one ended: O(τ^{p+1}) of order p."""
+    plans = tuple(output.witness for output in (whole, first, second))
+    order = 2 if first.stats.get("stages") == second.stats.get("stages") == 2 else 1
+    # (2^{p+1} − 2)·error is what the whole is wrong by more than both halves
+    return _apart(whole.measure, second.measure, plans) / (2.0 ** (order + 1) - 2.0)
+
+
+def _apart(mu: Measure, nu: Measure, plans: tuple[Witness | None, ...]) -> float:
     """The distance of two laws that came from one, point by point unless points changed order."""
     if isinstance(mu, Gaussian) and isinstance(nu, Gaussian):
         return float(distance_squared(mu, nu) ** 0.5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from scipy.ndimage import correlate1d
@@ -33,10 +34,17 @@ class GridPaths:
     """
 
     law: Grid
+    cells: Resolution
     last: float = 0.0
     arrived: Array | None = None
     second: float | None = None
     """‖x[t_{n−1}, t_n, t_{n+1}]‖ in L²(ρ_n), as `seen`, once there have been two steps."""
+    on_cells: ClassVar[bool] = True
+
+    @staticmethod
+    def starting(mu: Grid) -> GridPaths:
+        """The paths that begin at a density."""
+        return GridPaths(mu, Resolution(float(mu.spacing.min())))
 
     def onwards(
         self, after: Measure, before: Measure, tau: float, witness: Witness | None
@@ -50,23 +58,32 @@ class GridPaths:
         """
         psi = potential_of(witness, self.law)
         assert isinstance(after, Grid)
-        fresh = replace(self, law=after, last=tau, arrived=arriving(psi, after, tau))
-        if self.arrived is None:
-            return fresh
-        apart = (leaving(psi, self.law) - self.arrived) / (tau + self.last)
-        return replace(fresh, second=seen(apart, self.law))
+        second = None
+        if self.arrived is not None:
+            apart = (leaving(psi, self.law) - self.arrived) / (tau + self.last)
+            second = seen(apart, self.law)
+        arrived = arriving(psi, after, tau)
+        return replace(GridPaths.starting(after), last=tau, arrived=arrived, second=second)
 
-    def error(self) -> float:
+    def error(self, output: StepOutput) -> float:
         """What the last step is wrong by: h²‖x[t_{n−1}, t_n, t_{n+1}]‖, which tends to ½h²‖x''‖.
 
-        It bounds W2 between the step and the end of paths that go on as they arrived.
+        It bounds W2 between the step and the end of paths that go on as they arrived. What a
+        kernel moves mass by comes on top.
         """
         if self.second is None:
             raise NotDefined("a step before this one is needed to tell its error")
-        return self.last**2 * self.second
+        return self.last**2 * self.second + _blur_of(output)
+
+    def hides(self, output: StepOutput, tau: float, error: float, bound: float) -> bool:
+        """Whether a shorter step from here would be no better: the kernel's blur would be as large,
+        or the cells hide what is left."""
+        if _blur_of(output) > 0.5 * bound:
+            return True
+        return self.cells.hides(tau, error, output.distance_squared**0.5)
 
 
-def blur_of(output: StepOutput) -> float:
+def _blur_of(output: StepOutput) -> float:
     """What a kernel moves mass by in a step, in L²(ρ), however short it is: `EntropicScaling`."""
     return float(output.stats.get("blur", 0.0))
 
@@ -153,7 +170,7 @@ def _spread(f: Array) -> Array:
 
 @dataclass
 class Resolution:
-    """Whether what is left of the errors in time is the cells'.
+    """Whether what is left of the errors in time of steps from one law is the cells'.
 
     Where mass moves by less than a tenth of a cell, paths that are smooth as the cells see them
     are parabolas, and errors fall like τ². Where a shorter step is refused too, and its error fell
@@ -162,10 +179,6 @@ class Resolution:
 
     spacing: float
     refused: tuple[float, float] | None = None
-
-    def accepted(self) -> None:
-        """Forget the steps that were refused."""
-        self.refused = None
 
     def hides(self, tau: float, error: float, moved: float) -> bool:
         """Whether the cells hide what a step is wrong by; ``moved`` is its W2.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,11 +14,29 @@ from ..record import State, StepRecord
 from ..status import Status
 from ..steppers.base import StepOutput, Stepper
 from .adaptive_control import Controller
-from .adaptive_error import Paths, apart, local_error
-from .adaptive_grid import GridPaths, Resolution, blur_of
+from .adaptive_error import Paths, of_halves
+from .adaptive_grid import GridPaths
 from .adaptive_trajectory import AdaptiveTrajectory
 from .assess import assessed, initial_energy, require_output
 from .randomness import snapshot
+
+
+class Trial(NamedTuple):
+    """A step that may be taken, and the paths with it."""
+
+    output: StepOutput
+    energy: float
+    status: Status
+    paths: Paths | GridPaths
+
+
+class _Failed(Exception):
+    """A step that cannot be taken."""
+
+
+def starting(mu: Measure) -> Paths | GridPaths:
+    """The paths that begin at a law."""
+    return GridPaths.starting(mu) if isinstance(mu, Grid) else Paths.starting(mu)
 
 
 @dataclass
@@ -41,13 +60,7 @@ class Loop:
         self.energy = initial_energy(self.problem)
         self.mu: Measure = self.problem.initial
         self.state: State = {}
-        self.paths: Paths | GridPaths
-        self.cells: Resolution | None = None
-        if isinstance(self.mu, Grid):
-            self.paths = GridPaths(self.mu)
-            self.cells = Resolution(float(self.mu.spacing.min()))
-        else:
-            self.paths = Paths.starting(self.mu)
+        self.paths = starting(self.mu)
 
     def run(self, stops: Array, most: float) -> Status:
         """Steps to each of the times."""
@@ -61,108 +74,80 @@ class Loop:
                     return Status.FAILED
                 previous = self.records[-1].tau if self.records else None
                 tau = self.control.size(self.time, stop, previous)
-                start = self._start_on_grid if self.cells else self._start
-                taken = self._onwards(tau) if self.records else start(tau)
-                if taken and abs(stop - self.time) <= 1e-12 * stop:
+                if self._advance(tau) and abs(stop - self.time) <= 1e-12 * stop:
                     self.time = stop
         return Status.COMPLETE
 
     def _spent(self) -> bool:
         """Whether errors of steps that cells and kernels forbid to be better have added up."""
-        spent = self.cells is not None and self.total > self.control.tolerance
+        spent = self.paths.on_cells and self.total > self.control.tolerance
         if spent:
             self.trouble = f"errors add up to {self.total:.3g}"
         return spent
 
-    def _tried(self, mu: Measure, tau: float, state: State) -> tuple[StepOutput, float, Status]:
+    def _advance(self, tau: float) -> bool:
+        """Whether a step of this size, or at first two halves of it, could be taken."""
+        try:
+            trials, error = self._onwards(tau) if self.records else self._start(tau)
+        except _Failed as failure:
+            self._refuse(str(failure))
+            self.control.failed(tau)
+            return False
+        size = tau / len(trials)
+        if not self.control.accepts(size, error):
+            self._refuse(f"error {error:.3g}")
+            bound = self.control.bound(tau)
+            self.hidden = self.paths.hides(trials[-1].output, tau, error, bound)
+            return False
+        for trial in trials:
+            self._take(trial, size, error)
+        return True
+
+    def _refuse(self, why: str) -> None:
+        self.rejected += 1
+        self.trouble = why
+
+    def _onwards(self, tau: float) -> tuple[list[Trial], float]:
+        trial = self._tried(self.mu, tau, self.state, self.paths)
+        return [trial], trial.paths.error(trial.output)
+
+    def _start(self, tau: float) -> tuple[list[Trial], float]:
+        """The first two steps, halves of one, and what each is wrong by.
+
+        On cells the law between them tells. Points are compared with those of the whole step, of
+        which each half has to be a copy: a start without a past.
+        """
+        half, mu, paths = 0.5 * tau, self.mu, self.paths
+        state = self.stepper.init(self.problem.functional, mu, tau, self.random)
+        if paths.on_cells:
+            first = self._tried(mu, half, state, paths)
+            second = self._tried(first.output.measure, half, first.output.state, first.paths)
+            return [first, second], second.paths.error(second.output)
+        whole = self._tried(mu, tau, state, paths)
+        first = self._tried(mu, half, state, paths)
+        second = self._tried(first.output.measure, half, state, first.paths)
+        return [first, second], of_halves(whole.output, first.output, second.output)
+
+    def _tried(self, mu: Measure, tau: float, state: State, paths: Paths | GridPaths) -> Trial:
         F = self.problem.functional
         output = self.stepper.step(F, mu, tau, state, self.random)
         require_output(output, self.stepper)
         self.minimisations += int(output.stats.get("stages", 1))
-        return output, *assessed(F, output)
-
-    def _start(self, tau: float) -> bool:
-        """The first two steps, halves of one with which they are compared."""
-        F, mu = self.problem.functional, self.mu
-        state = self.stepper.init(F, mu, tau, self.random)
-        whole, _, status = self._tried(mu, tau, state)
-        halves: list[tuple[StepOutput, float, Status]] = []
-        last = mu
-        while status.ok and len(halves) < 2:
-            output, energy, status = self._tried(last, 0.5 * tau, state)
-            halves.append((output, energy, status))
-            last = output.measure
+        energy, status = assessed(F, output)
         if not status.ok:
-            return self._refused(tau, str(status))
-        plans = (whole.witness, *(half[0].witness for half in halves))
-        share = 6.0 if all(half[0].stats.get("stages") == 2 for half in halves) else 2.0
-        error = apart(whole.measure, last, plans) / share
-        if not self.control.accepts(0.5 * tau, error):
-            return self._refused(tau, f"error {error:.3g}", again=True)
-        for output, energy, ended in halves:
-            paths = self.paths.onwards(output.measure, self.mu, 0.5 * tau, output.witness)
-            self._take(output, energy, ended, 0.5 * tau, error, paths)
-        return True
+            raise _Failed(status)
+        return Trial(output, energy, status, paths.onwards(output.measure, mu, tau, output.witness))
 
-    def _start_on_grid(self, tau: float) -> bool:
-        """The first two steps: the law between them tells the error of both."""
-        F, half = self.problem.functional, 0.5 * tau
-        mu, state, paths = self.mu, self.stepper.init(F, self.mu, half, self.random), self.paths
-        taken: list[tuple[StepOutput, float, Status, Paths | GridPaths]] = []
-        while len(taken) < 2:
-            output, energy, status = self._tried(mu, half, state)
-            if not status.ok:
-                return self._refused(tau, str(status))
-            paths = paths.onwards(output.measure, mu, half, output.witness)
-            taken.append((output, energy, status, paths))
-            mu, state = output.measure, output.state
-        error = _error_of(taken[-1][0], paths)
-        if not self.control.accepts(half, error):
-            return self._too_wrong(tau, error, taken[-1][0])
-        for output, energy, status, paths in taken:
-            self._take(output, energy, status, half, error, paths)
-        return True
-
-    def _onwards(self, tau: float) -> bool:
-        output, energy, status = self._tried(self.mu, tau, self.state)
-        if not status.ok:
-            return self._refused(tau, str(status))
-        paths = self.paths.onwards(output.measure, self.mu, tau, output.witness)
-        error = _error_of(output, paths)
-        if not self.control.accepts(tau, error):
-            return self._too_wrong(tau, error, output)
-        self._take(output, energy, status, tau, error, paths)
-        return True
-
-    def _too_wrong(self, tau: float, error: float, output: StepOutput) -> bool:
-        if self.cells is not None:
-            # a shorter step has the same blur, and may be less wrong
-            blurred = blur_of(output) > 0.5 * self.control.bound(tau)
-            moved = output.distance_squared**0.5
-            self.hidden = blurred or self.cells.hides(tau, error, moved)
-        return self._refused(tau, f"error {error:.3g}", again=True)
-
-    def _refused(self, tau: float, why: str, again: bool = False) -> bool:
-        self.rejected += 1
-        self.trouble = why
-        if not again:
-            self.control.refused(tau)
-        return False
-
-    def _take(
-        self, output: StepOutput, energy: float, status: Status, tau: float, error: float,
-        paths: Paths | GridPaths,
-    ) -> None:  # fmt: skip
+    def _take(self, trial: Trial, tau: float, error: float) -> None:
+        output = trial.output
         self.time += tau
-        if self.cells is not None:
-            self.cells.accepted()
-        self.mu, self.state, self.paths = output.measure, output.state, paths
+        self.mu, self.state, self.paths = output.measure, output.state, trial.paths
         self.errors.append(error)
         self.total = self.control.contracted(self.total, tau) + error
         stats = {**output.stats, "error": error}
         self.records.append(StepRecord(
-            len(self.records) + 1, self.time, tau, output.measure, energy,
-            float(output.distance_squared), output.witness, stats, status, output.state,
+            len(self.records) + 1, self.time, tau, output.measure, trial.energy,
+            float(output.distance_squared), output.witness, stats, trial.status, output.state,
             snapshot(self.random),
         ))  # fmt: skip
 
@@ -179,9 +164,3 @@ class Loop:
         for record, time in zip(self.records, clock(taus).tolist()[1:], strict=True):
             run.add(replace(record, time=time), keep=True)
         return run
-
-
-def _error_of(output: StepOutput, paths: Paths | GridPaths) -> float:
-    if isinstance(paths, GridPaths):
-        return paths.error() + blur_of(output)
-    return local_error(paths, float(output.stats.get("alpha", 0.0)))

@@ -89,10 +89,7 @@ class Internal(Functional):
     def _on_nodes(self, mu: Mesh) -> Array:
         """∂F/∂(node), (n, d): minus the pressures of the simplices times ∂log|T|."""
         pressure = mu.mass * self.energy_per_mass(mu.log_density())[1]
-        forces = -pressure[:, None, None] * mu.log_volume_gradients()
-        corners = mu.simplices.ravel()
-        columns = forces.reshape(-1, mu.dim).T
-        return np.stack([np.bincount(corners, c, len(mu.nodes)) for c in columns], axis=1)
+        return mu.nodal_sums(-pressure[:, None, None] * mu.log_volume_gradients())
 
     def on_edges(self, mu: Cells) -> EdgeExpansion:
         """Σ_i m_i e(log m_i − log|cell_i|) with its derivatives in the edges."""

@@ -84,6 +84,17 @@ class Measure(ABC):
         """
         return None
 
+    def _only_moved(self, arrays: Sequence[Mapping[str, Array]], places: str) -> bool:
+        """Whether in all of them but the places everything is this measure's, and one array."""
+        own, first = self.to_arrays(), arrays[0]
+        shape = own.pop(places).shape
+        return all(
+            len(a) == len(own) + 1
+            and getattr(a.get(places), "shape", None) == shape
+            and all(a.get(name) is first.get(name) for name in own)
+            for a in arrays
+        ) and all(np.array_equal(first[name], array) for name, array in own.items())
+
     def mean(self) -> Array:
         """Mean of the points, shape (d,)."""
         return self.weights @ self.points

@@ -71,14 +71,7 @@ class Cells(Measure):
         return self._moved(x)
 
     def siblings(self, arrays: Sequence[Mapping[str, Array]]) -> Sequence[Measure] | None:
-        others = {name: a for name, a in self.to_arrays().items() if name != "edges"}
-        shape, first = self._edges.shape, arrays[0]
-        for a in arrays:
-            if len(a) != len(others) + 1 or getattr(a.get("edges"), "shape", None) != shape:
-                return None
-            if any(a.get(name) is not first.get(name) for name in others):
-                return None
-        if not all(np.array_equal(first[name], others[name]) for name in others):
+        if not self._only_moved(arrays, "edges"):
             return None
         x = np.array([a["edges"] for a in arrays])
         x.setflags(write=False)

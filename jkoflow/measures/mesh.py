@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import ClassVar
 
@@ -101,10 +101,12 @@ class Mesh(Measure):
 
     @cached_property
     def weights(self) -> Array:  # type: ignore[override]
-        share = np.repeat(self._mass / (self.dim + 1), self.dim + 1)
-        corners = self._simplices.ravel()
-        total = np.bincount(corners, weights=share, minlength=len(self._nodes))
-        return frozen(np.asarray(total, dtype=float))
+        return frozen(self._shared(self._mass))
+
+    def _shared(self, of_simplices: Array) -> Array:
+        """What the nodes have (n,) once each simplex shared its number among its corners."""
+        share = np.repeat(of_simplices / (self.dim + 1), self.dim + 1)
+        return np.asarray(np.bincount(self._simplices.ravel(), share, len(self._nodes)), float)
 
     @cached_property
     def volumes(self) -> Array:
@@ -119,9 +121,19 @@ class Mesh(Measure):
     def nodal_mean(self, of_simplices: ArrayLike) -> Array:
         """Values of simplices (k,) at the nodes (n,): means weighted by mass."""
         f = finite_array(of_simplices, "values of the simplices", shape=self._mass.shape)
-        share = np.repeat(self._mass * f / (self.dim + 1), self.dim + 1)
-        total = np.bincount(self._simplices.ravel(), weights=share, minlength=len(self._nodes))
-        return np.asarray(total / self.weights)
+        return np.asarray(self._shared(self._mass * f) / self.weights)
+
+    def nodal_sums(self, of_corners: Array) -> Array:
+        """Vectors at the corners of simplices (k, d+1, d), added up at each node (n, d).
+
+        Examples
+        --------
+        >>> square = Mesh([[0, 0], [1, 0], [1, 1], [0, 1]], [[0, 1, 2], [0, 2, 3]])
+        >>> square.nodal_sums(np.ones((2, 3, 2)))[:, 0]
+        array([2., 1., 2., 1.])
+        """
+        corners, columns = self._simplices.ravel(), of_corners.reshape(-1, self.dim).T
+        return np.stack([np.bincount(corners, c, len(self._nodes)) for c in columns], axis=1)
 
     @classmethod
     def disc(
@@ -197,6 +209,14 @@ class Mesh(Measure):
         new._nodes, new._mass, new._simplices = frozen(x), self._mass, self._simplices
         new.__dict__["weights"] = self.weights
         return new
+
+    def siblings(self, arrays: Sequence[Mapping[str, Array]]) -> Sequence[Measure] | None:
+        if not self._only_moved(arrays, "nodes"):
+            return None
+        try:  # simplices that are not turned over are folded nowhere, as they are not here
+            return [self.with_nodes(a["nodes"]) for a in arrays]
+        except InvalidMeasure:
+            return None
 
     def displaced(self, v: ArrayLike) -> Mesh:
         return self.with_nodes(self._nodes + self._displacement(v))

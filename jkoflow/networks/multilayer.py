@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from ..arguments import generator, is_among, is_whole
+from ..arguments import generator, is_among, is_whole, working_precision
 from ..measures.base import Array, finite_array
 from ..status import InvalidProblem
 from .activations import Activation, relu
@@ -240,17 +240,6 @@ def equal_widths(
 def five_layers(width: int, middle_std: float = 0.1) -> list[Layer]:
     """Nguyen's five layers: τ1 = √2, μ2 = 1, τ2 = ``middle_std``, μ3 = τ3 = 0, without biases."""
     return equal_widths(5, width, middle=(1.0, middle_std))
-
-
-def working_precision(dtype: DTypeLike) -> np.dtype[Any]:
-    """float64 or float32."""
-    try:
-        kind = np.dtype(dtype)
-    except TypeError:
-        kind = np.dtype(object)
-    if kind not in (np.dtype(np.float32), np.dtype(np.float64)):
-        raise InvalidProblem(f"dtype must be float64 or float32, not {dtype!r:.100}")
-    return kind
 
 
 def _input_shape(inputs: Any) -> tuple[int, int, int]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 from scipy.linalg.blas import dgemm, sgemm
 
-from ..arguments import is_finite, is_whole
+from ..arguments import is_finite, whole
 from ..measures.base import Array
 from ..status import InvalidProblem
 
@@ -73,7 +73,7 @@ class Convolution:
     def __post_init__(self) -> None:
         _check_layer(self)
         for name, least in (("size", 1), ("stride", 1), ("padding", 0)):
-            _whole(getattr(self, name), f"a convolution's {name}", least)
+            whole(getattr(self, name), f"a convolution's {name}", least)
 
     def spec(self) -> dict[str, Any]:
         """Identity as JSON."""
@@ -232,7 +232,7 @@ def _taps(layer: Layer, place: tuple[int, int]) -> tuple[tuple[int, int], Any]:
 
 
 def _check_layer(layer: Any) -> None:
-    _whole(layer.width, "a layer's width", 1)
+    whole(layer.width, "a layer's width", 1)
     for name in ("mean", "std"):
         if not is_finite(getattr(layer, name)):
             raise InvalidProblem(f"a layer's {name} must be finite, not {getattr(layer, name)!r}")
@@ -243,8 +243,3 @@ def _check_layer(layer: Any) -> None:
 def _numbers(layer: Any) -> dict[str, Any]:
     return {"width": int(layer.width), "mean": float(layer.mean), "std": float(layer.std),
             "bias": bool(layer.bias)}  # fmt: skip
-
-
-def _whole(value: Any, name: str, least: int) -> None:
-    if not is_whole(value, least):
-        raise InvalidProblem(f"{name} must be an integer ≥ {least}, but is {value!r:.100}")

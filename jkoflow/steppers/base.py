@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..arguments import is_among, is_finite, is_whole
+from ..arguments import is_among, is_finite, whole
 from ..functionals.base import Functional
 from ..measures.base import Measure
 from ..record import State, Witness
@@ -52,8 +52,8 @@ def require_options(
     for name, value in options.items():
         if words and not is_among(value, words):
             raise InvalidProblem(f"{name} must be one of {words}, not {value!r:.100}")
-        if not words and not is_whole(value):
-            raise InvalidProblem(f"{name} must be an integer ≥ 1, but is {value!r:.100}")
+        if not words:
+            whole(value, name)
 
 
 class Stepper(ABC):

@@ -119,8 +119,6 @@ class ConvexProgram(Stepper):
     def _grid_step(self, F: Functional, mu: Grid, tau: float) -> StepOutput:
         from . import convex_grid
 
-        if not convex_grid.has_room(F, mu):
-            return StepOutput(mu, {}, None, {}, Status.INFEASIBLE)
         program = self._remembered(convex_grid.key_of(F, mu), lambda: convex_grid.compiled(F, mu))
         return convex_grid.step_of(program, mu, tau, self._solve)
 
@@ -135,6 +133,7 @@ class ConvexProgram(Stepper):
         return StepOutput(new, {}, Witness("monotone"), stats, status, distance)
 
     def _particle_step(self, F: Functional, mu: Particles, tau: float) -> StepOutput:
+        from ..transport.couplings import barycentres
         from ..transport.exact import couple
 
         if F.internal.terms:
@@ -146,7 +145,7 @@ class ConvexProgram(Stepper):
             if x is None:
                 return StepOutput(mu, {}, None, stats, status)
             plan = couple(x, mu.points, mu.weights, mu.weights)
-            best = plan.barycentres(mu.points)
+            best = barycentres(plan.rows, plan.columns, plan.values, mu.points, len(x))
             if float(mu.weights @ ((best - centres) ** 2).sum(axis=1)) <= _RELATIVE * plan.cost:
                 break
             if pairing == 1 and _paired_cost(x, mu) <= plan.cost * (1.0 + _RELATIVE):

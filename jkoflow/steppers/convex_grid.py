@@ -32,7 +32,10 @@ Solve = Callable[[Any], tuple[Status, dict[str, Any]]]
 
 
 class GridProgram(NamedTuple):
-    """A compiled step: cvxpy's problem, the coupling, μ and 1/2τ as parameters, μ's constraint."""
+    """A compiled step: cvxpy's problem, the coupling, μ and 1/2τ as parameters, μ's constraint.
+
+    There is no problem where no cell is free.
+    """
 
     problem: Any
     coupling: Any
@@ -50,11 +53,6 @@ def key_of(F: Functional, mu: Grid) -> tuple[Any, ...]:
     return (id(F), mu.kind, mu.shape, *box, (mu.weights > 0).tobytes())
 
 
-def has_room(F: Functional, mu: Grid) -> bool:
-    """Whether some cell is no obstacle."""
-    return bool((_smooth(F, mu)[0] < np.inf).any())
-
-
 def compiled(F: Functional, mu: Grid) -> GridProgram:
     """The program for cells that hold mass (columns) and those that are free (rows).
 
@@ -69,6 +67,8 @@ def compiled(F: Functional, mu: Grid) -> GridProgram:
 
     potential, curved = _smooth(F, mu)
     rows, columns = np.flatnonzero(potential < np.inf), np.flatnonzero(mu.weights > 0)
+    if not len(rows):
+        return GridProgram(None, None, None, None, None, rows, columns, F)
     if len(rows) * len(columns) > MOST_ENTRIES:
         raise InvalidProblem(
             f"ConvexProgram keeps the coupling of a grid's cells, here {len(rows)} × "
@@ -94,6 +94,8 @@ def compiled(F: Functional, mu: Grid) -> GridProgram:
 
 def step_of(program: GridProgram, mu: Grid, tau: float, solve: Solve) -> StepOutput:
     """Solve, and make the answer's marginals exact."""
+    if program.problem is None:
+        return StepOutput(mu, {}, None, {}, Status.INFEASIBLE)
     mass = mu.weights[program.columns]
     program.mass.value, program.pull.value = mass, 0.5 / tau
     status, stats = solve(program.problem)

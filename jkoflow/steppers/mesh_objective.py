@@ -63,7 +63,7 @@ class MeshObjective:
         paid = self.paid(x)
         value, size = value + part.value + paid, size + abs(part.value) + paid
         force = mu.weights[:, None] * (part.gradient + moved / self.tau)
-        force -= self._gathered(p[:, None, None] * slopes)
+        force -= self.mu.nodal_sums(p[:, None, None] * slopes)
         return MeshPoint(x, value, size, force, slopes, p, q, part.curvature)
 
     def paid(self, x: Array) -> float:
@@ -100,12 +100,6 @@ class MeshObjective:
             p += c * m * de
             q += c * m * dde
         return total, size, p, q
-
-    def _gathered(self, of_corners: Array) -> Array:
-        """Sums over the simplices of each node, (k, d+1, d) → (n, d)."""
-        index, n = self.mu.simplices.ravel(), len(self.mu.nodes)
-        columns = of_corners.reshape(-1, self.mu.dim).T
-        return np.stack([np.bincount(index, c, n) for c in columns], axis=1)
 
     def room(self, x: Array, step: Array) -> float:
         """How far along a displacement all volumes stay positive; infinite if for ever."""

@@ -81,3 +81,26 @@ class Mixing:
         scale = np.sqrt(np.maximum(np.diag(gram), 1e-300))
         scaled = gram / scale[:, None] / scale
         return np.asarray(np.linalg.lstsq(scaled, weighted @ f / scale, rcond=1e-12)[0] / scale)
+
+
+class Anderson:
+    """Anderson's mixing of y ← Φ(y) for few unknowns and to the last digits.
+
+    Least squares are solved as they stand; by their Gram matrix, as in `Mixing`, which is cheaper
+    where y is a grid, half of the digits are lost.
+    """
+
+    def __init__(self, depth: int = 5) -> None:
+        self.depth = depth
+        self.images: list[Array] = []
+        self.steps: list[Array] = []
+
+    def mix(self, y: Array, image: Array) -> Array:
+        """The combination of past images whose steps Φ(y) − y cancel best."""
+        self.images = [*self.images[-self.depth :], image]
+        self.steps = [*self.steps[-self.depth :], image - y]
+        if len(self.steps) == 1:
+            return image
+        changes = np.diff(np.array(self.steps), axis=0).T
+        weights = np.linalg.lstsq(changes, self.steps[-1], rcond=1e-10)[0]
+        return np.asarray(image - np.diff(np.array(self.images), axis=0).T @ weights)

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..measures.base import Array
 from ..record import Witness
+from ..transport.couplings import barycentres
 from ..transport.distances import squared_distances
 from ..transport.exact import Coupling, feasible_potentials, optimal_coupling, tolerated_gap
 from ..transport.pairing import centred, line_coupling, pairing_potentials
@@ -34,11 +35,7 @@ class Plan:
         """Mean of each new point's partners."""
         if self.order is not None:
             return y[self.order]
-        n = int(self.rows.max()) + 1
-        total = np.bincount(self.rows, self.values, n)
-        sums = np.zeros((n, y.shape[1]))
-        np.add.at(sums, self.rows, self.values[:, None] * y[self.columns])
-        return sums / total[:, None]
+        return barycentres(self.rows, self.columns, self.values, y, int(self.rows.max()) + 1)
 
     def spread(self, y: Array) -> float:
         """What the coupling costs beyond the distance to the means."""

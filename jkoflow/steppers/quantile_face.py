@@ -14,12 +14,11 @@ from ..measures.base import Array
 
 @dataclass(frozen=True)
 class Bounds:
-    """Sorted edges from ``lower`` to ``upper``, whose ends may be held where they are."""
+    """Sorted edges from ``lower`` to ``upper``, whose ends are held where they are if ``fixed``."""
 
     lower: float
     upper: float
-    left: bool = False
-    right: bool = False
+    fixed: bool = False
 
     def nearest(self, x: Array, w: Array) -> Array:
         """The nearest such edges in L²(w); x itself if it is of that kind.
@@ -28,7 +27,7 @@ class Bounds:
         """
         if self.lower <= x[0] and x[-1] <= self.upper and (x[1:] >= x[:-1]).all():
             return x
-        free = slice(int(self.left), len(x) - int(self.right))
+        free = slice(int(self.fixed), len(x) - int(self.fixed))
         projected = np.array(x)
         projected[free] = np.clip(_isotonic(x[free], w[free]), self.lower, self.upper)
         return projected
@@ -111,7 +110,7 @@ def face_of(x: Array, v: Array, w: Array, bounds: Bounds, tied: bool) -> tuple[F
     >>> face_of(x, np.array([-1.0, 3.0, 2.0, 0.0, 1.0]), w, Bounds(0.0, np.inf), True)
     (Face(low=1, high=5, starts=array([0, 1, 3])), array([0., 3., 1., 1., 1.]))
     """
-    low, high = int(bounds.left), len(x) - int(bounds.right)
+    low, high = int(bounds.fixed), len(x) - int(bounds.fixed)
     some = tied and bool((x[low + 1 : high] == x[low : high - 1]).any())
     if not some and bounds.lower < x[0] and x[-1] < bounds.upper:
         return Face(low, high), v

@@ -51,7 +51,7 @@ class Objective:
         lower, upper = mu.edges[[0, -1]].tolist() if fixed else walls or (-np.inf, np.inf)
         if mu.kind == "radial":
             lower = max(lower, 0.0)
-        self.bounds = Bounds(lower, upper, fixed, fixed)
+        self.bounds = Bounds(lower, upper, fixed)
         self.smooth: Smooth | None = F.smooth.on(mu) if F.smooth.terms else None
         self.internal: list[tuple[float, Internal]] = []
         for c, f in F.internal.terms:
@@ -93,7 +93,7 @@ class Objective:
         length = np.diff(x)
         trial = np.array(x + d)
         trial[1:] = trial[0] + np.cumsum(np.maximum(length + np.diff(d), 0.1 * length))
-        if not self.bounds.left:
+        if not self.bounds.fixed:
             trial += self.mu.weights @ (x + d - trial)  # the nearest translate
             trial += max(0.0, self.bounds.lower - trial[0])
         if trial[-1] > self.bounds.upper:

@@ -257,7 +257,7 @@ def _moved(mu: Measure, stages: list[Stage]) -> Motion | None:
         return motion(after, mu, stages[0].output.witness)
     origin = mu.points
     for stage in stages:
-        origin = pulled_back(stage.output.witness, after.weights, origin)
+        origin = pulled_back(stage.output.witness, origin)
     shift = after.points - origin
     return Motion(shift, None, float(after.weights @ (shift * shift).sum(axis=1)))
 

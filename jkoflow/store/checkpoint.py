@@ -13,14 +13,13 @@ from ..record import StepRecord, Witness
 from ..status import StoreError
 from .archive import LIMIT, pack, read_archive, storable
 from .checked import DEFECTS, measure_of, status_named, whole
-from .layout import checkpoints, named_arrays, part
+from .layout import checkpoints, named_arrays, part, told
 from .text import (
     TEXT_LIMIT,
     Impossible,
     compact,
     decode,
     encode,
-    number,
     parse,
     presentable,
     read_number,
@@ -32,27 +31,14 @@ def checkpoint_bytes(record: StepRecord, link: str) -> bytes:
     arrays = named_arrays(record.measure, record.witness)
     arrays.update({f"state.{name}": a for name, a in record.state.items()})
     stored = {name: storable(a, name) for name, a in arrays.items()}
-    meta = _meta(record, link)
+    meta = {
+        **told(record), "stats": presentable(record.stats), "rng_state": encode(record.rng_state),
+        "link": link,
+    }  # fmt: skip
     text = compact(meta).encode()
     if len(text) > TEXT_LIMIT:  # it could not be read again
         text = compact({**meta, "stats": {"omitted": f"{len(text)} bytes"}}).encode()
     return pack({**stored, "meta": np.frombuffer(text, np.uint8)})
-
-
-def _meta(record: StepRecord, link: str) -> dict[str, Any]:
-    return {
-        "step": record.index,
-        "time": number(record.time),
-        "tau": number(record.tau),
-        "energy": number(record.energy),
-        "distance_squared": number(record.distance_squared),
-        "status": record.status.name,
-        "kind": record.measure.kind,
-        "witness": None if record.witness is None else record.witness.kind,
-        "stats": presentable(record.stats),
-        "rng_state": encode(record.rng_state),
-        "link": link,
-    }
 
 
 def read_checkpoint(path: Path, limit: int = LIMIT) -> tuple[StepRecord, str]:

@@ -67,8 +67,8 @@ def part(arrays: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     return {name[len(start) :]: a for name, a in arrays.items() if name.startswith(start)}
 
 
-def core(record: Any, kept: bool, digests: Mapping[str, str]) -> dict[str, Any]:
-    """What the hash chain covers of a step."""
+def told(record: Any, kept: bool = True) -> dict[str, Any]:
+    """What is written of a step besides its arrays, and their kinds if they are kept."""
     witness = record.witness.kind if kept and record.witness is not None else None
     return {
         "step": record.index,
@@ -79,8 +79,12 @@ def core(record: Any, kept: bool, digests: Mapping[str, str]) -> dict[str, Any]:
         "status": record.status.name,
         "kind": record.measure.kind if kept else None,
         "witness": witness,
-        "arrays": dict(digests),
     }
+
+
+def core(record: Any, kept: bool, digests: Mapping[str, str]) -> dict[str, Any]:
+    """What the hash chain covers of a step."""
+    return {**told(record, kept), "arrays": dict(digests)}
 
 
 CORE = frozenset(

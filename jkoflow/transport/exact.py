@@ -55,13 +55,6 @@ class Coupling:
         order[self.rows] = self.columns
         return order if len(np.unique(order)) == n else None
 
-    def barycentres(self, y: Array) -> Array:
-        """Σ_j π_ij y_j / Σ_j π_ij, shape (n, d): where the mass of each first point goes."""
-        total = np.bincount(self.rows, self.values, len(self.f))
-        sums = np.zeros((len(self.f), y.shape[1]))
-        np.add.at(sums, self.rows, self.values[:, None] * y[self.columns])
-        return sums / total[:, None]
-
 
 def optimal_coupling(
     cost: ArrayLike,

@@ -15,6 +15,7 @@ from ..measures.particles import Particles
 from ..record import Witness
 from ..status import NotDefined
 from .bures import optimal_map
+from .couplings import barycentres
 
 
 class Motion(NamedTuple):
@@ -31,15 +32,15 @@ class Motion(NamedTuple):
     squared: float
 
 
-def pulled_back(witness: Witness | None, weights: Array, values: Array) -> Array:
-    """Values (m, d) at the old points, at the new ones (n, d) that were coupled with them.
+def pulled_back(witness: Witness | None, values: Array) -> Array:
+    """Values (n, d) at the old points, at the new ones (n, d) that were coupled with them.
 
     A "pairing" permutes them, a "coupling" takes means, and anything else leaves their order.
 
     Examples
     --------
     >>> swap = Witness("pairing", {"order": np.array([1, 0])})
-    >>> pulled_back(swap, np.full(2, 0.5), np.array([[1.0], [2.0]])).ravel()
+    >>> pulled_back(swap, np.array([[1.0], [2.0]])).ravel()
     array([2., 1.])
     """
     if witness is None or witness.kind not in ("pairing", "coupling"):
@@ -47,10 +48,8 @@ def pulled_back(witness: Witness | None, weights: Array, values: Array) -> Array
     arrays = witness.arrays
     if witness.kind == "pairing":
         return np.asarray(values[arrays["order"]])
-    total = np.zeros((len(weights), values.shape[1]))
-    rows, columns = (np.asarray(arrays[k], dtype=np.intp) for k in ("rows", "columns"))
-    np.add.at(total, rows, np.asarray(arrays["values"])[:, None] * values[columns])
-    return np.divide(total, weights[:, None], out=total, where=weights[:, None] > 0)
+    rows, columns, masses = (arrays[k] for k in ("rows", "columns", "values"))
+    return barycentres(rows, columns, masses, values, len(values))
 
 
 def motion(after: Measure, before: Measure, witness: Witness | None = None) -> Motion:
@@ -76,7 +75,7 @@ def motion(after: Measure, before: Measure, witness: Witness | None = None) -> M
         return Motion(shift, back, float(shift @ shift) + float(np.vdot(spread, spread)))
     _same_points(after, before)
     x, y, w = after.points, before.points, after.weights
-    shift = x - pulled_back(witness, w, y)
+    shift = x - pulled_back(witness, y)
     squared = float(w @ (shift * shift).sum(axis=1))
     if witness is not None and witness.kind == "coupling":
         rows, columns, values = (witness.arrays[k] for k in ("rows", "columns", "values"))

@@ -11,7 +11,8 @@ from scipy.optimize import brentq
 from scipy.special import erf, ive
 
 import jkoflow as jf
-from jkoflow.check import Verdict, check_fixed_point, fixed_point
+from jkoflow.check import Verdict, check_fixed_point
+from jkoflow.check.proximal_gibbs import question_of
 from jkoflow.status import InvalidProblem
 
 A, R, U = Verdict.ACCEPTED, Verdict.REJECTED, Verdict.UNDECIDED
@@ -718,7 +719,7 @@ def test_w2_is_told_as_equal_on_the_line_only():
 def test_walls_belong_to_the_space_and_nothing_beyond_them_does():
     F, walls = jf.Entropy() / 2.0 + jf.QuadraticPotential(3.0), np.array([[0.0, -1.0], [2.0, 1.0]])
     x = np.array([[0.0, -1.0], [2.0, 1.0], [1.0, 0.5], [-1e-9, 0.0], [1.0, 1.0 + 1e-9]])
-    exponent = fixed_point._question(F, lambda at: -at[:, 0], walls).exponent
+    exponent = question_of(F, lambda at: -at[:, 0], walls).exponent
     w = np.ones(5) / 5
     expected = [2.0 * 1.5 * (y @ y) for y in x[:3]] + [np.inf] * 2
     np.testing.assert_allclose(exponent(x, x, w), expected, rtol=1e-14)

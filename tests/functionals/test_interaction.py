@@ -35,17 +35,6 @@ CLOUD = Particles(
 LINE = Quantiles.normal(0.1, 1.3, 9)
 
 
-def taylor_rates(F, mu):
-    x, w = mu.points, mu.weights
-    v = np.random.default_rng(3).normal(size=x.shape)
-    value, slope, bend = F.expansion(x, w)
-    steps = np.array([4e-2, 2e-2, 1e-2])
-    first, second = np.sum(w[:, None] * slope * v), 0.5 * np.sum(v * bend.apply(v))
-    change = np.array([F.value_at_points(x + h * v, w) - value for h in steps])
-    left = np.abs([change - steps * first, change - steps * first - steps**2 * second])
-    return np.diff(np.log(left)) / np.log(0.5)
-
-
 @pytest.mark.parametrize("mu", [CLOUD, LINE], ids=lambda m: m.kind)
 def test_value_is_the_double_sum(mu):
     total = 0.0
@@ -76,7 +65,7 @@ def test_chunks_change_nothing(monkeypatch):
      Interaction(bump), QuadraticInteraction(1.7), QuadraticInteraction(-0.4)],
     ids=["all", "gradient", "nothing", "quadratic", "repelling"],
 )  # fmt: skip
-def test_taylor_orders(F, mu):
+def test_taylor_orders(F, mu, taylor_rates):
     after_one, after_two = taylor_rates(F, mu)
     assert after_one == pytest.approx(2.0, abs=0.25)
     if isinstance(F, QuadraticInteraction):  # nothing is left after two terms but rounding
@@ -153,7 +142,7 @@ class TestSingular:
         assert F.gradient(mu).ravel() == pytest.approx([0.25, -0.25], abs=1e-8)
         assert F.first_variation(mu, [[2.0]]) == pytest.approx([-0.5 * np.log(2)], rel=1e-14)
 
-    def test_taylor_orders(self):
+    def test_taylor_orders(self, taylor_rates):
         x = np.linspace(-2, 2, 7)[:, None]
         F = Interaction(
             logarithm, lambda z: -z / (z**2).sum(axis=1)[:, None], self_interaction=False
@@ -229,7 +218,7 @@ class TestRadial:
         assert got == pytest.approx(want, rel=2e-4)  # second order in the cells
 
     @pytest.mark.parametrize("given", [(bump_gradient, bump_hessian), (bump_gradient,), ()])
-    def test_taylor_orders_of_the_average(self, given):
+    def test_taylor_orders_of_the_average(self, given, taylor_rates):
         law = Radial.normal(0.5, 3, 10)
         after_one, after_two = taylor_rates(Interaction(bump, *given).on(law), law)
         assert after_one == pytest.approx(2.0, abs=0.25)

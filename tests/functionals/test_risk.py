@@ -36,23 +36,9 @@ def measures():
     return [Particles(plane, weights), Quantiles.normal(0.2, 0.7, 15)]
 
 
-def taylor_rates(F, mu, seed=3):
-    """Orders of F(x + hv) − F, less its first and its first two Taylor terms."""
-    x, w = mu.points, mu.weights
-    v = np.random.default_rng(seed).normal(size=x.shape)
-    value, slope, bend = F.expansion(x, w)
-    first = np.sum(w[:, None] * slope * v)
-    second = 0.5 * np.sum(v * bend.apply(v))
-    steps = np.array([4e-2, 2e-2, 1e-2])
-    change = np.array([F.value_at_points(x + h * v, w) - value for h in steps])
-    after_one = np.abs(change - steps * first)
-    after_two = np.abs(change - steps * first - steps**2 * second)
-    return np.diff(np.log([after_one, after_two])) / np.log(0.5)
-
-
 @pytest.mark.parametrize("mu", measures(), ids=lambda m: m.kind)
 @pytest.mark.parametrize("given", ["all", "gradient", "nothing"])
-def test_value_gradient_and_curvature_have_taylor_orders_two_and_three(mu, given):
+def test_value_gradient_and_curvature_have_taylor_orders_two_and_three(mu, given, taylor_rates):
     structure = {
         "all": {"gradient": gradient, "curvature": curvature},
         "gradient": {"gradient": gradient},
@@ -201,7 +187,7 @@ class Quadratics(FeatureMap):
         return np.stack([theta[:, 0] ** 2 * theta[:, 1], theta[:, 1] - theta[:, 0]])
 
 
-def test_feature_map_of_ones_own_needs_values_only():
+def test_feature_map_of_ones_own_needs_values_only(taylor_rates):
     mu = Particles(np.random.default_rng(4).normal(size=(6, 2)))
     after_one, after_two = taylor_rates(Risk(Quadratics(), [0.4, -1.0]), mu)
     assert after_one == pytest.approx(2.0, abs=0.25)

@@ -40,6 +40,23 @@ def test_arrays_give_the_measure_back(dim) -> None:
 
 
 @pytest.mark.parametrize("dim", [2, 3])
+def test_siblings_are_those_that_arrays_give_one_by_one(dim) -> None:
+    mu = cloud(dim)
+    own = mu.to_arrays()
+    moved = [{**own, "nodes": x} for x in (2.0 * mu.nodes, mu.nodes + 0.3)]
+    for found, arrays in zip(mu.siblings(moved), moved, strict=True):
+        alone = jf.Mesh.from_arrays(arrays)
+        assert all(np.array_equal(a, found.to_arrays()[k]) for k, a in alone.to_arrays().items())
+        assert np.array_equal(found.weights, alone.weights)
+    mirrored, still = mu.nodes * ([-1.0] + [1.0] * (dim - 1)), mu.nodes.copy()
+    still[mu.simplices[0]] = 0.0
+    turned = [{**own, "nodes": x} for x in (mirrored, still, np.nan * mu.nodes, mu.nodes[1:])]
+    other = {**own, "simplices": own["simplices"][::-1].copy()}
+    for bad in (*turned, other, {**own, "more": own["mass"]}, {"nodes": mu.nodes}):
+        assert mu.siblings([moved[0], bad]) is None and mu.siblings([bad]) is None
+
+
+@pytest.mark.parametrize("dim", [2, 3])
 @pytest.mark.parametrize("F", [jf.Entropy(), jf.PowerEnergy(2.0), jf.PowerEnergy(1.4, 0.3),
                                jf.free_energy(jf.Risk(lambda t: np.tanh(t).T, 0.2 * np.ones(2)),
                                               0.1, 3.0)])  # fmt: skip

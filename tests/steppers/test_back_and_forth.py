@@ -173,22 +173,6 @@ def test_unequal_spacings() -> None:
     assert l1(out.measure, normal(next_std(0.1, 0.02, 0.0, 0.05), (60, 90))) < 3e-3
 
 
-def test_a_crowd_moves_as_a_rigid_disc() -> None:
-    def disc(centre, n=96, sub=8):
-        x = 4.0 * (np.arange(n * sub) + 0.5) / (n * sub) - 2.0
-        inside = (x[:, None] - centre) ** 2 + x**2 < 1.0 / np.pi
-        f = inside.reshape(n, sub, n, sub).mean(axis=(1, 3))
-        return jf.Grid(f / f.sum() * (n / 4.0) ** 2, -2.0, 2.0)
-
-    k, a, tau, b = 1.0, 0.8, 0.3, -0.6
-    mu, F = disc(b), jf.Congestion(1.0) + jf.QuadraticPotential(k, [a, 0.0])
-    for _ in range(2):
-        mu = step(F, mu, tau).measure
-        b = (b + k * tau * a) / (1.0 + k * tau)
-        assert mu.density.max() <= 1.0 + 1e-9
-        assert l1(mu, disc(b)) < 2e-2  # half of a boundary cell's mass, on both sides
-
-
 def test_nothing_enters_an_obstacle() -> None:
     def blocked(x):
         return (x[:, 0] - 0.3) ** 2 + x[:, 1] ** 2 < 0.1

@@ -70,7 +70,7 @@ def test_moving_along_a_face_keeps_the_order_at_first(seed):
 
 def test_walls_hold_their_edges_and_what_is_pressed_on_them():
     x, w = np.array([0.0, 0.0, 0.5, 1.0, 1.0]), np.full(5, 0.2)
-    walls = Bounds(0.0, 1.0, left=True, right=True)
+    walls = Bounds(0.0, 1.0, fixed=True)
     face, push = face_of(x, np.array([3.0, -1.0, 2.0, 1.0, -4.0]), w, walls, tied=True)
     assert push.tolist() == [0.0, 0.0, 2.0, 0.0, 0.0] and (face.low, face.high) == (2, 3)
     face, push = face_of(x, np.array([3.0, 1.0, 2.0, -1.0, -4.0]), w, walls, tied=True)

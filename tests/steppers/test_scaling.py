@@ -116,22 +116,6 @@ def test_porous_medium(gamma, tau, radius) -> None:
     assert errors[2] < 1e-3 and errors[0] / errors[2] > 5.0  # h is a quarter: order 1.2 at least
 
 
-def test_a_crowd_moves_as_a_rigid_disc() -> None:
-    def disc(centre, n=96, sub=8):
-        x = 4.0 * (np.arange(n * sub) + 0.5) / (n * sub) - 2.0
-        inside = (x[:, None] - centre) ** 2 + x**2 < 1.0 / np.pi
-        f = inside.reshape(n, sub, n, sub).mean(axis=(1, 3))
-        return jf.Grid(f / f.sum() * (n / 4.0) ** 2, -2.0, 2.0)
-
-    k, a, tau, b = 1.0, 0.8, 0.3, -0.6
-    mu, F = disc(b), jf.Congestion(1.0) + jf.QuadraticPotential(k, [a, 0.0])
-    for _ in range(2):
-        mu = step(F, mu, tau).measure
-        b = (b + k * tau * a) / (1.0 + k * tau)
-        assert mu.density.max() <= 1.0 + 1e-12
-        assert l1(mu, disc(b)) < 3e-2  # the edge, 2√π long, blurred over some √ε = h
-
-
 ENERGIES = {
     "entropy": 0.3 * jf.Entropy(),
     "porous medium": jf.PowerEnergy(2.0, 0.4),

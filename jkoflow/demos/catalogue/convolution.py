@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from ...check import Finding
-from ...measures.base import Array
 from ...networks import images
 from ...networks.multilayer import MultilayerNetwork
 from ...networks.multilayer_layers import Convolution, Dense
 from ...networks.populations import EmpiricalData
-from ...report.style import new_figure
-from ..common import close, finish
 from ..registry import Demo, DemoResult
 from ..session import Session
-from ..widths import (
-    at_widths,
-    draw_widths,
-    ends_of_widths,
-    learning_curve,
-    not_one_curve,
-    one_curve,
-)
+from ..widths import learned_at_widths, learning_curve
 
 
 @dataclass(frozen=True)
@@ -92,49 +81,8 @@ def run(session: Session) -> DemoResult:
     s = QUICK if session.quick else FASHION if images.found_fashion_mnist() else Settings()
     if s.source == "digits" and not session.quick:
         session.echo("Fashion-MNIST is not installed (Debian: dataset-fashion-mnist): digits")
-    numbers = {key: value for key, value in asdict(s).items() if key not in ("widths", "seeds")}
-    session.echo(f"channels {s.widths}, {s.seeds} seeds")
-    found = at_widths(session, image_curve, "curves", s.widths, s.seeds, fixed_at=0, **numbers)
-    session.echo("the control: one set of rates for all widths")
-    narrow = s.widths[:3]
-    control = at_widths(session, image_curve, "control", narrow, s.seeds, fixed_at=narrow[0],
-                        **numbers)  # fmt: skip
-    t = found["t"][0, 0]
-    return finish(
-        session.out, "Convolution-like networks on images", judged(s, found, control["loss"]),
-        draw(s, t, found, control["loss"]), caption(s), ends_of_widths(found),
-        [session.out / "curves", session.out / "control"],
-        {"t": t, "widths": np.array(s.widths), "test_risk": found["loss"],
-         "test_accuracy": found["accuracy"], "test_risk_control": control["loss"]},
-    )  # fmt: skip
-
-
-def judged(s: Settings, found: Mapping[str, Array], control: Array) -> list[Finding]:
-    """One curve, the control, and that the network has learned something."""
-    rows = data(s.source).y_test[: s.test]
-    chance = float(max(np.mean(rows > 0), np.mean(rows < 0)))
-    error = 1.0 - float(found["accuracy"][:, :, -1].min())
-    return [
-        one_curve("mean-field rates, test risk", found["loss"], s.widths),
-        not_one_curve(f"rates of n = {s.widths[0]} at all widths", control, s.widths),
-        close(
-            "the worst run has learned: test error", error, 0.3 * (1.0 - chance),
-            f"{len(rows)} test images",
-            "three tenths of the error of always naming the larger class",
-        ),
-    ]  # fmt: skip
-
-
-def draw(s: Settings, t: Array, found: Mapping[str, Array], control: Array) -> Any:
-    """Risk, accuracy, control."""
-    figure, (risk, accuracy, last) = new_figure(3, width=4.4)
-    draw_widths(risk, t, found["loss"], s.widths, "test risk R")
-    risk.set_title("risk")
-    draw_widths(accuracy, t, found["accuracy"], s.widths, "test accuracy")
-    accuracy.set_title("accuracy")
-    draw_widths(last, t, control, s.widths[:3], "test risk R")
-    last.set_title(f"control: rates of n = {s.widths[0]} for all")
-    return figure
+    return learned_at_widths(session, s, image_curve, data(s.source).y_test[: s.test], 0.3,
+                             "Convolution-like networks on images", caption(s))  # fmt: skip
 
 
 def caption(s: Settings) -> str:
