@@ -17,7 +17,7 @@ import numpy as np
 import jkoflow as jf
 from jkoflow.networks import GaussianClasses, ScaledUnit, reduced_relu_risk, relu
 from jkoflow.networks.four_parameters import normal_four_parameters
-from jkoflow.steppers.particle import ParticleProximal
+from jkoflow.steppers.particle.stepper import ParticleProximal
 
 DIM, ACTIVE, KAPPA, EPSILON, TAU = 320, 60, 0.8, 2e-4, 0.05
 CLASSES = GaussianClasses.std(DIM, 0.6, active=ACTIVE)

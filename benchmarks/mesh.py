@@ -20,8 +20,8 @@ from scipy.sparse.linalg import splu
 
 import jkoflow as jf
 from jkoflow.steppers import MeshNewton
-from jkoflow.steppers.mesh_newton import Assembly, System
-from jkoflow.steppers.mesh_objective import MeshObjective
+from jkoflow.steppers.mesh.newton import Assembly, System
+from jkoflow.steppers.mesh.objective import MeshObjective
 
 TAU = 0.1
 LARGEST_FACTORED = 13000  # unknowns times dimension; in R^3 fill makes more of no use

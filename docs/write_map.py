@@ -17,8 +17,8 @@ up. `check` stands beside the tower: of all this it may see only measures, what 
 the format of a stored run.
 """
 ORDER = (
-    "demos", "demos/catalogue", "lab", "report", "flows", "check", "store", "steppers", "dynamics",
-    "equilibrium", "transport", "networks", "functionals", "measures",
+    "demos", "lab", "report", "flows", "check", "store", "steppers", "dynamics", "equilibrium",
+    "transport", "networks", "functionals", "measures",
 )  # fmt: skip
 
 
@@ -38,7 +38,7 @@ def text() -> str:
     """The whole page."""
     files = (*PACKAGE.glob("*/__init__.py"), *PACKAGE.glob("*/*/__init__.py"))
     folders = {str(file.parent.relative_to(PACKAGE)): file.parent for file in files}
-    first = sorted(folders, key=lambda name: (ORDER.index(name) if name in ORDER else -1, name))
+    first = sorted(folders, key=lambda name: (ORDER.index(name.partition("/")[0]), name))
     parts = [HEAD]
     for name in first:
         about = sentence(folders[name] / "__init__.py")

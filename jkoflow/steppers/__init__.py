@@ -1,4 +1,4 @@
-"""How one JKO step is taken, one file for each method."""
+"""How one JKO step is taken, a file or a folder for each method."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ORIGIN = {
     "MeshNewton": "mesh",
     "SecondOrder": "second_order",
     "Exact": "exact",
-    "ConvexExpression": "convex_expression",
+    "ConvexExpression": "convex.expression",
 }
 
 __all__ = ["StepOutput", "Stepper", *_ORIGIN]

@@ -17,7 +17,7 @@ from ..measures.profiles import Profile, barenblatt_profile, barenblatt_speed, n
 from ..record import State, Witness
 from ..status import NotDefined, Status
 from .base import StepOutput, Stepper
-from .bures import gaussian_step
+from .bures.stepper import gaussian_step
 from .quadratic import Quadratic, contraction, has_minimiser, next_mean, split
 
 KNOWN = """\

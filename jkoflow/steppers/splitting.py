@@ -15,7 +15,7 @@ from ..measures.particles import Particles
 from ..record import State
 from ..status import InvalidProblem, NotDefined
 from .base import StepOutput, Stepper
-from .particle import ParticleProximal
+from .particle.stepper import ParticleProximal
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from scipy.optimize import brentq, minimize_scalar
 import jkoflow as jf
 from jkoflow.measures.gaussian import Gaussian
 from jkoflow.status import InvalidProblem, NotDefined, Status
-from jkoflow.steppers.bures import BuresProximal
+from jkoflow.steppers.bures.stepper import BuresProximal
 from jkoflow.transport.bures import distance_squared, optimal_map
 
 

@@ -10,7 +10,7 @@ import jkoflow as jf
 from jkoflow.measures.profiles import barenblatt
 from jkoflow.status import InvalidFunctional, NotDefined, Status
 from jkoflow.steppers import ConvexProgram, QuantileNewton
-from jkoflow.steppers.convex import ConvexExpression
+from jkoflow.steppers.convex.stepper import ConvexExpression
 from jkoflow.transport.one_dimensional import lumped_distance_squared
 
 

@@ -12,9 +12,9 @@ import jkoflow as jf
 from jkoflow.functionals import GaussianKernel
 from jkoflow.status import InvalidProblem, NotDefined
 from jkoflow.steppers import MeshNewton
-from jkoflow.steppers.mesh_descent import descend
-from jkoflow.steppers.mesh_newton import Assembly, System, conjugate_gradients
-from jkoflow.steppers.mesh_objective import MeshObjective
+from jkoflow.steppers.mesh.descent import descend
+from jkoflow.steppers.mesh.newton import Assembly, System, conjugate_gradients
+from jkoflow.steppers.mesh.objective import MeshObjective
 
 QUICK = MeshNewton(proved=0)
 

@@ -10,7 +10,7 @@ from jkoflow.functionals.base import Smooth
 from jkoflow.functionals.internal import Entropy
 from jkoflow.measures import Gaussian, Particles
 from jkoflow.status import InvalidProblem, MissingStructure, NotDefined, Status
-from jkoflow.steppers.particle import ParticleProximal
+from jkoflow.steppers.particle.stepper import ParticleProximal
 from jkoflow.transport.exact import couple
 
 METHODS = ["auto", "newton", "lbfgs"]
@@ -351,12 +351,12 @@ def test_iteration_limits_are_named(rng):
 
 def test_a_failing_transport_solver_is_a_status(monkeypatch):
     from jkoflow.status import TransportFailed
-    from jkoflow.steppers import particle_plan
+    from jkoflow.steppers.particle import plan
 
     def fail(*_, **__):
         raise TransportFailed("no")
 
-    monkeypatch.setattr(particle_plan, "optimal_coupling", fail)
+    monkeypatch.setattr(plan, "optimal_coupling", fail)
     mu = Particles(np.random.default_rng(1).normal(size=(200, 3)))
     out = step(tanh_network(q=60), mu, 20.0)
     assert out.status is Status.SOLVER_FAILED and out.stats["reason"] == "no"

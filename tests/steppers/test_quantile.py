@@ -7,9 +7,9 @@ import pytest
 
 import jkoflow as jf
 from jkoflow.status import InvalidFunctional, InvalidProblem, NotDefined, Status, StoreError
-from jkoflow.steppers.edge_kernels import add_energy, exponent_of
-from jkoflow.steppers.quantile import QuantileNewton
-from jkoflow.steppers.quantile_objective import Objective
+from jkoflow.steppers.quantile.edge_kernels import add_energy, exponent_of
+from jkoflow.steppers.quantile.objective import Objective
+from jkoflow.steppers.quantile.stepper import QuantileNewton
 
 
 def one_step(F, mu, tau, stepper=None):

@@ -11,8 +11,8 @@ from jkoflow.check import Verdict, check_run, check_step
 from jkoflow.functionals.curvature import Action, Dense, LowRank
 from jkoflow.measures.order import kept_sorted
 from jkoflow.status import Status
-from jkoflow.steppers.quantile import QuantileNewton
-from jkoflow.steppers.quantile_face import Bounds, Face, face_of
+from jkoflow.steppers.quantile.face import Bounds, Face, face_of
+from jkoflow.steppers.quantile.stepper import QuantileNewton
 
 FREE = Bounds(0.0, np.inf)
 

@@ -10,7 +10,7 @@ from scipy.special import erf, logsumexp
 import jkoflow as jf
 from jkoflow.status import InvalidProblem, MissingStructure, NotDefined, Status
 from jkoflow.steppers import EntropicScaling
-from jkoflow.steppers.scaling_prox import ProximalMap
+from jkoflow.steppers.scaling.prox import ProximalMap
 
 
 def step(F, mu, tau, **options):
@@ -236,7 +236,7 @@ def test_interactions_and_risks_by_linearising() -> None:
     F, mu = 0.05 * jf.Entropy() + risk, normal(0.08, (200,), -0.1, 0.8)
     out = step(F, mu, 0.1)
     # at the minimiser the risk is as good as its first variation (against a cone solver: see
-    # test_convex_grid)
+    # test_convex)
     V = jf.Potential(lambda x: risk.first_variation(out.measure, x))
     frozen = step(0.05 * jf.Entropy() + V, mu, 0.1)
     assert out.stats["rounds"] > 1 and l1(out.measure, mu) > 0.1

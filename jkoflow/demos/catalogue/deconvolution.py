@@ -22,7 +22,7 @@ from ...networks.deconvolution import (
 from ...problem import Problem
 from ...report.plots import JKO_CLOCK
 from ...report.style import COLOURS, DASHES, new_figure
-from ...steppers.particle import ParticleProximal
+from ...steppers.particle.stepper import ParticleProximal
 from ..common import about, close, finish
 from ..registry import Demo, DemoResult
 from ..session import Session
