@@ -17,7 +17,7 @@ import pytest
 import jkoflow as jf
 from jkoflow import networks as net
 from jkoflow import steppers as st
-from jkoflow.dynamics.sgd_record import Recording
+from jkoflow.dynamics.sgd.record import Recording
 from jkoflow.functionals.base import Smooth
 from jkoflow.functionals.internal import Internal
 from jkoflow.measures import conversion as conv

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..dynamics.particle_flow import particle_flow
-from ..dynamics.sgd import sgd
-from ..dynamics.sgd_record import Recording, test_risk
+from ..dynamics.sgd.record import Recording, test_risk
+from ..dynamics.sgd.run import sgd
 from ..measures.base import Array
 from ..networks.activations import sigmoid
 from ..networks.manifolds import uniform_on_sphere

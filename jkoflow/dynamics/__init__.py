@@ -5,18 +5,18 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-# `sgd` itself is jkoflow.sgd, or jkoflow.dynamics.sgd.sgd: the name is taken by its module here.
+# `sgd` itself is jkoflow.sgd, or jkoflow.dynamics.sgd.sgd: the name is taken by its folder here.
 # So it is with jkoflow.finite_volume.
 _ORIGIN = {
     "SGDRun": "sgd",
-    "Recording": "sgd_record",
-    "means": "sgd_record",
-    "radii": "sgd_record",
-    "radius_quantiles": "sgd_record",
-    "of_radii": "sgd_record",
-    "test_risk": "sgd_record",
-    "jko_time": "sgd_schedule",
-    "NOISE": "sgd_schedule",
+    "Recording": "sgd.record",
+    "means": "sgd.record",
+    "radii": "sgd.record",
+    "radius_quantiles": "sgd.record",
+    "of_radii": "sgd.record",
+    "test_risk": "sgd.record",
+    "jko_time": "sgd.schedule",
+    "NOISE": "sgd.schedule",
     "MultilayerRun": "multilayer",
     "multilayer_sgd": "multilayer",
     "LayerRecording": "multilayer_record",

@@ -15,10 +15,10 @@ from ..functionals.internal import Entropy
 from ..measures.base import Array, Measure, finite_array
 from ..measures.particles import Particles
 from ..status import InvalidMeasure, InvalidProblem, NotDefined, Status, StepFailed
-from .sgd import SGDRun
-from .sgd_loop import deferred_interrupt, progress_bar
-from .sgd_record import Recorder, Recording, as_recording
-from .sgd_schedule import NOISE, Schedule, StepSizes
+from .sgd.loop import deferred_interrupt, progress_bar
+from .sgd.record import Recorder, Recording, as_recording
+from .sgd.run import SGDRun
+from .sgd.schedule import NOISE, Schedule, StepSizes
 
 
 def langevin(

@@ -15,9 +15,9 @@ from ..networks.multilayer import MultilayerNetwork, Weights
 from ..networks.populations import Population
 from ..status import InvalidProblem, Status, StepFailed
 from .multilayer_record import LayerRecorder, LayerRecording
-from .sgd_data import Piece, Stream
-from .sgd_loop import deferred_interrupt, progress_bar
-from .sgd_schedule import Schedule, StepSizes, jko_time
+from .sgd.data import Piece, Stream
+from .sgd.loop import deferred_interrupt, progress_bar
+from .sgd.schedule import Schedule, StepSizes, jko_time
 
 _LOOK = 200
 """At most so many steps between two looks at Ctrl-C and at whether the weights are finite."""

@@ -9,7 +9,7 @@ import pytest
 
 import jkoflow as jf
 from jkoflow.dynamics.langevin import euler_stationary, langevin
-from jkoflow.dynamics.sgd_record import Recording
+from jkoflow.dynamics.sgd.record import Recording
 from jkoflow.networks import EmpiricalData, SimpleUnit, data_risk, tanh
 from jkoflow.status import InvalidMeasure, InvalidProblem, NotDefined, StepFailed
 

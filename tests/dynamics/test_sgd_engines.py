@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import jkoflow as jf
-from jkoflow.dynamics.sgd_layout import compiled_formula, pack, unpack
+from jkoflow.dynamics.sgd.layout import compiled_formula, pack, unpack
 from jkoflow.networks import (
     EmpiricalData,
     GaussianClasses,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jkoflow.dynamics import jko_time
-from jkoflow.dynamics.sgd_schedule import StepSizes
+from jkoflow.dynamics.sgd.schedule import StepSizes
 from jkoflow.status import InvalidProblem
 
 

@@ -11,7 +11,8 @@ import pytest
 
 import jkoflow as jf
 from jkoflow import Status
-from jkoflow.dynamics import Recording, means, sgd_store
+from jkoflow.dynamics import Recording, means
+from jkoflow.dynamics.sgd import store as sgd_store
 from jkoflow.networks import EmpiricalData, GaussianClasses, ScaledUnit, SimpleUnit, relu, tanh
 from jkoflow.status import InvalidProblem, StepFailed, StoreError
 
@@ -94,7 +95,7 @@ def test_the_store_changes_nothing(tmp_path):
 
 KILLED = """
 import numpy as np, jkoflow as jf
-from jkoflow.dynamics import sgd_store
+from jkoflow.dynamics.sgd import store as sgd_store
 from jkoflow.networks import GaussianClasses, SimpleUnit, tanh
 sgd_store.SECONDS = 0.05
 jf.sgd(SimpleUnit(tanh), GaussianClasses.std(2, 0.4), np.ones((400, 2)), steps={}, epsilon=1e-7,

@@ -7,8 +7,8 @@ import pytest
 from scipy.integrate import solve_ivp
 
 import jkoflow as jf
-from jkoflow.flows.adaptive_control import GROWTH, Controller, stopping_times
-from jkoflow.flows.adaptive_error import Paths, local_error
+from jkoflow.flows.adaptive.control import GROWTH, Controller, stopping_times
+from jkoflow.flows.adaptive.error import Paths, local_error
 from jkoflow.record import Witness
 from jkoflow.status import InvalidFunctional, InvalidProblem, NotDefined, Status, StepFailed
 from jkoflow.steppers import QuantileNewton, SecondOrder

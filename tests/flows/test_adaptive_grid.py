@@ -7,7 +7,7 @@ import pytest
 from scipy.special import ndtr
 
 import jkoflow as jf
-from jkoflow.flows.adaptive_grid import GridPaths, Resolution, arriving, leaving, seen
+from jkoflow.flows.adaptive.grid import GridPaths, Resolution, arriving, leaving, seen
 from jkoflow.measures.profiles import barenblatt_speed
 from jkoflow.record import Witness
 from jkoflow.status import NotDefined, Status, StepFailed

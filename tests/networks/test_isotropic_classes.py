@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import jkoflow as jf
-from jkoflow.dynamics.sgd_record import Recording, of_radii
+from jkoflow.dynamics.sgd.record import Recording, of_radii
 
 TIMES = (0.05, 0.1, 0.25, 0.5, 1.0)  # on SGD's clock
 DIM, NEURONS, DELTA, KAPPA = 40, 800, 0.8, 0.8

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...dynamics.sgd import SGDRun
+from ...dynamics.sgd.run import SGDRun
 from ...flows.trajectory import Trajectory
 from ...measures.base import Array
 from ...report.style import COLOURS, DASHES, new_figure

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ...dynamics.particle_flow import Velocity, particle_flow
-from ...dynamics.sgd import SGDRun, sgd
-from ...dynamics.sgd_record import Recording
+from ...dynamics.sgd.record import Recording
+from ...dynamics.sgd.run import SGDRun, sgd
 from ...functionals.base import Functional
 from ...measures.base import Array
 from ...measures.particles import Particles

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...check import Finding, check_run
-from ...dynamics.sgd import SGDRun
+from ...dynamics.sgd.run import SGDRun
 from ...flows.driver import flow
 from ...flows.trajectory import Trajectory
 from ...measures.base import Array

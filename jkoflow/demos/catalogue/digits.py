@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ...check import Finding, check_run
-from ...dynamics.sgd import SGDRun, sgd
-from ...dynamics.sgd_record import Recording
+from ...dynamics.sgd.record import Recording
+from ...dynamics.sgd.run import SGDRun, sgd
 from ...flows.trajectory import Trajectory
 from ...measures.base import Array
 from ...measures.particles import Particles

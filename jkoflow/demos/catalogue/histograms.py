@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ...check import Finding, check_run
-from ...dynamics.sgd import sgd
-from ...dynamics.sgd_record import Recording, of_radii, radii
+from ...dynamics.sgd.record import Recording, of_radii, radii
+from ...dynamics.sgd.run import sgd
 from ...equilibrium.few_particles import sampling_constant
 from ...flows.driver import flow
 from ...flows.trajectory import Trajectory

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.stats import ks_2samp
 
 from ...check import Finding, Verdict
-from ...dynamics.sgd import sgd
+from ...dynamics.sgd.run import sgd
 from ...measures.base import Array
 from ...networks import EmpiricalData, ScaledUnit, images, tanh
 from ...rates import fit_rate

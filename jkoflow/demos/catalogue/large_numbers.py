@@ -10,8 +10,8 @@ import numpy as np
 
 from ... import networks
 from ...check import check_run
-from ...dynamics.sgd import sgd
-from ...dynamics.sgd_record import Recording
+from ...dynamics.sgd.record import Recording
+from ...dynamics.sgd.run import sgd
 from ...measures.base import Array
 from ...measures.radial import Radial
 from ...problem import Problem

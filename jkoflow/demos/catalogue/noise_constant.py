@@ -10,9 +10,9 @@ import numpy as np
 from ... import networks
 from ...check import Finding
 from ...dynamics.langevin import euler_stationary, langevin
-from ...dynamics.sgd import sgd
-from ...dynamics.sgd_record import Recording, radii
-from ...dynamics.sgd_schedule import NOISE
+from ...dynamics.sgd.record import Recording, radii
+from ...dynamics.sgd.run import sgd
+from ...dynamics.sgd.schedule import NOISE
 from ...equilibrium.gibbs import solve_gibbs
 from ...equilibrium.parts import Gibbs
 from ...flows.sweep import Sweep

@@ -11,8 +11,8 @@ import numpy as np
 
 from ... import networks
 from ...check import Finding, check_fixed_point, check_run, check_samples
-from ...dynamics.sgd import sgd
-from ...dynamics.sgd_record import Recording, radii
+from ...dynamics.sgd.record import Recording, radii
+from ...dynamics.sgd.run import sgd
 from ...equilibrium.gibbs import solve_gibbs
 from ...equilibrium.parts import Gibbs
 from ...flows.driver import flow as jko_flow

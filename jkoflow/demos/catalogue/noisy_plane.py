@@ -9,7 +9,7 @@ import numpy as np
 
 from ... import networks
 from ...check import Finding, check_fixed_point, check_samples
-from ...dynamics.sgd import sgd
+from ...dynamics.sgd.run import sgd
 from ...equilibrium.box import GibbsDensity, solve_gibbs_density
 from ...flows.sweep import Sweep
 from ...functionals.free_energy import free_energy

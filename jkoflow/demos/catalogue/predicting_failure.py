@@ -9,8 +9,8 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from ...check import Finding, check_run
-from ...dynamics.sgd import sgd
-from ...dynamics.sgd_record import Recording, of_radii
+from ...dynamics.sgd.record import Recording, of_radii
+from ...dynamics.sgd.run import sgd
 from ...equilibrium.convex_programme import minimise_risk
 from ...flows.trajectory import Trajectory
 from ...functionals.risk import Risk

@@ -9,8 +9,8 @@ import numpy as np
 
 from ... import networks
 from ...check import Finding, check_fixed_point, check_run
-from ...dynamics.sgd import SGDRun, sgd
-from ...dynamics.sgd_record import Recording, of_radii
+from ...dynamics.sgd.record import Recording, of_radii
+from ...dynamics.sgd.run import SGDRun, sgd
 from ...equilibrium.gibbs import solve_gibbs
 from ...equilibrium.parts import Gibbs
 from ...flows.trajectory import Trajectory

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ...check import Finding
-from ...dynamics.sgd import sgd
-from ...dynamics.sgd_record import Recording
+from ...dynamics.sgd.record import Recording
+from ...dynamics.sgd.run import sgd
 from ...measures.base import Array
 from ...networks import GaussianClasses, SimpleUnit, truncated_relu
 from ...rates import Rate, fit_rate

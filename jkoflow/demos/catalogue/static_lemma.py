@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ...check import Finding
-from ...dynamics.sgd import sgd
-from ...dynamics.sgd_record import Recording, of_radii
+from ...dynamics.sgd.record import Recording, of_radii
+from ...dynamics.sgd.run import sgd
 from ...equilibrium.convex_programme import ConvexMinimum, minimise_risk, risk_gap
 from ...equilibrium.few_particles import (
     FewParticles,

@@ -9,8 +9,8 @@ import numpy as np
 
 from ... import networks
 from ...check import Finding, check_fixed_point
-from ...dynamics.sgd import sgd
-from ...dynamics.sgd_record import Recording, test_risk
+from ...dynamics.sgd.record import Recording, test_risk
+from ...dynamics.sgd.run import sgd
 from ...equilibrium.gibbs import solve_gibbs
 from ...equilibrium.parts import Gibbs
 from ...functionals.free_energy import free_energy

@@ -7,18 +7,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..measures.base import Array, Measure
-from ..measures.grid import Grid
-from ..problem import Problem, clock
-from ..record import State, StepRecord
-from ..status import Status
-from ..steppers.base import StepOutput, Stepper
-from .adaptive_control import Controller
-from .adaptive_error import Paths, of_halves
-from .adaptive_grid import GridPaths
-from .adaptive_trajectory import AdaptiveTrajectory
-from .assess import assessed, initial_energy, require_output
-from .randomness import snapshot
+from ...measures.base import Array, Measure
+from ...measures.grid import Grid
+from ...problem import Problem, clock
+from ...record import State, StepRecord
+from ...status import Status
+from ...steppers.base import StepOutput, Stepper
+from ..assess import assessed, initial_energy, require_output
+from ..randomness import snapshot
+from .control import Controller
+from .error import Paths, of_halves
+from .grid import GridPaths
+from .trajectory import AdaptiveTrajectory
 
 
 class Trial(NamedTuple):

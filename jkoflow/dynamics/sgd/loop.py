@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import is_among, is_finite, is_real
-from ..measures.base import Array
-from ..status import InvalidProblem, Status
-from .sgd_data import Piece, Stream
-from .sgd_engines import Engine, Forcing
-from .sgd_record import Recorder
-from .sgd_schedule import NOISE
-from .sgd_store import Position, SGDFolder, generator_state
+from ...arguments import is_among, is_finite, is_real
+from ...measures.base import Array
+from ...status import InvalidProblem, Status
+from .data import Piece, Stream
+from .engines import Engine, Forcing
+from .record import Recorder
+from .schedule import NOISE
+from .store import Position, SGDFolder, generator_state
 
 
 class Broken(Exception):

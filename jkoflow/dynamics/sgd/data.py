@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..measures.base import Array
-from ..networks.populations import Population
-from ..status import InvalidProblem, JkoflowError
-from .sgd_schedule import StepSizes
-from .sgd_store import generator_at, generator_state
+from ...measures.base import Array
+from ...networks.populations import Population
+from ...status import InvalidProblem, JkoflowError
+from .schedule import StepSizes
+from .store import generator_at, generator_state
 
 _NUMBERS = 2**17
 """Size of a chunk: large enough to hide the cost of a call, small enough for the cache."""

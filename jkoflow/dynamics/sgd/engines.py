@@ -14,13 +14,13 @@ from typing import Any, NamedTuple, Protocol
 import numba
 import numpy as np
 
-from ..functionals.answers import read_only, said
-from ..measures.base import Array
-from ..networks.units import Unit, with_ones
-from ..status import InvalidProblem, JkoflowError
-from . import sgd_kernels as kernels
-from .sgd_data import Piece
-from .sgd_layout import Formula, aligned_zeros, compiled_formula, pack, unpack
+from ...functionals.answers import read_only, said
+from ...measures.base import Array
+from ...networks.units import Unit, with_ones
+from ...status import InvalidProblem, JkoflowError
+from . import kernels
+from .data import Piece
+from .layout import Formula, aligned_zeros, compiled_formula, pack, unpack
 
 
 class Forcing(NamedTuple):

@@ -7,14 +7,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..measures.base import Array, Measure
-from ..measures.gaussian import Gaussian
-from ..record import Witness
-from ..status import NotDefined
-from ..steppers.base import StepOutput
-from ..transport.bures import distance_squared, optimal_map
-from ..transport.motion import motion, pulled_back
-from .interpolation import plan_of
+from ...measures.base import Array, Measure
+from ...measures.gaussian import Gaussian
+from ...record import Witness
+from ...status import NotDefined
+from ...steppers.base import StepOutput
+from ...transport.bures import distance_squared, optimal_map
+from ...transport.motion import motion, pulled_back
+from ..interpolation import plan_of
 
 _REMEMBERED = 4
 
@@ -125,7 +125,7 @@ def _apart(mu: Measure, nu: Measure, plans: tuple[Witness | None, ...]) -> float
     if isinstance(mu, Gaussian) and isinstance(nu, Gaussian):
         return float(distance_squared(mu, nu) ** 0.5)
     if any(plan is not None and _reorders(plan) for plan in map(plan_of, plans)):
-        from ..transport import wasserstein
+        from ...transport import wasserstein
 
         return wasserstein(mu, nu)
     return float(np.sqrt(mu.weights @ ((mu.points - nu.points) ** 2).sum(axis=1)))

@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..functionals.identity import spec_digest
-from ..measures.base import Array
-from ..measures.particles import Particles
-from ..status import StoreError
-from ..store.archive import pack, read_archive, storable
-from ..store.files import FolderLock, explained, folder_path, read_whole, write_whole
-from ..store.text import Impossible, compact, decode, encode, parse, seal, unseal
-from .sgd_record import Recorder
+from ...functionals.identity import spec_digest
+from ...measures.base import Array
+from ...measures.particles import Particles
+from ...status import StoreError
+from ...store.archive import pack, read_archive, storable
+from ...store.files import FolderLock, explained, folder_path, read_whole, write_whole
+from ...store.text import Impossible, compact, decode, encode, parse, seal, unseal
+from .record import Recorder
 
 _HEAD, _STATE, _RECORDS = "sgd.json", "checkpoint.npz", "records-{:09d}.npz"
 _LIMIT = 2**20  # bytes of the head

@@ -9,12 +9,12 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..functionals.base import Functional
-from ..measures.base import Array, finite_array
-from ..measures.particles import Particles
-from ..networks.units import Unit
-from ..status import InvalidProblem
-from .records import Records
+from ...functionals.base import Functional
+from ...measures.base import Array, finite_array
+from ...measures.particles import Particles
+from ...networks.units import Unit
+from ...status import InvalidProblem
+from ..records import Records
 
 Statistic = Callable[[Array], ArrayLike] | Functional
 

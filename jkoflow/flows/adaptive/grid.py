@@ -8,12 +8,12 @@ from typing import ClassVar
 import numpy as np
 from scipy.ndimage import correlate1d
 
-from ..measures.base import Array, Measure
-from ..measures.grid import Grid
-from ..record import Witness
-from ..status import NotDefined
-from ..steppers.base import StepOutput
-from ..transport.legendre import AT_NODES, CTransform, spline_coefficients
+from ...measures.base import Array, Measure
+from ...measures.grid import Grid
+from ...record import Witness
+from ...status import NotDefined
+from ...steppers.base import StepOutput
+from ...transport.legendre import AT_NODES, CTransform, spline_coefficients
 
 _SLOPES = np.array([-0.5, 0.0, 0.5])  # of a quadratic spline at its nodes, in units of the spacing
 _SPREAD = np.array([1.0, 4.0, 6.0, 4.0, 1.0]) / 16.0  # of variance 1

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..measures.base import Array, Measure
-from .interpolation import measure_at
-from .trajectory import Trajectory
+from ...measures.base import Array, Measure
+from ..interpolation import measure_at
+from ..trajectory import Trajectory
 
 
 @dataclass(repr=False)

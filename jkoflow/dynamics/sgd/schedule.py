@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..arguments import is_finite
-from ..measures.base import Array
-from ..status import InvalidProblem
+from ...arguments import is_finite
+from ...measures.base import Array
+from ...status import InvalidProblem
 
 Schedule = float | Callable[[float], float]
 

@@ -9,20 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from ..arguments import generator, whole, working_precision
-from ..functionals.identity import describe
-from ..measures.base import Array, Measure, finite_array
-from ..measures.particles import Particles
-from ..networks.populations import Population
-from ..networks.units import Unit
-from ..status import InvalidMeasure, InvalidProblem, Status, StepFailed
-from ..store.text import encode
-from .sgd_data import Stream
-from .sgd_engines import Engine, choose_engine
-from .sgd_loop import Broken, Force, run_steps
-from .sgd_record import Recorder, Recording, as_recording
-from .sgd_schedule import Schedule, StepSizes, jko_time
-from .sgd_store import SGDFolder, generator_at, generator_state
+from ...arguments import generator, whole, working_precision
+from ...functionals.identity import describe
+from ...measures.base import Array, Measure, finite_array
+from ...measures.particles import Particles
+from ...networks.populations import Population
+from ...networks.units import Unit
+from ...status import InvalidMeasure, InvalidProblem, Status, StepFailed
+from ...store.text import encode
+from .data import Stream
+from .engines import Engine, choose_engine
+from .loop import Broken, Force, run_steps
+from .record import Recorder, Recording, as_recording
+from .schedule import Schedule, StepSizes, jko_time
+from .store import SGDFolder, generator_at, generator_state
 
 
 @dataclass(frozen=True)

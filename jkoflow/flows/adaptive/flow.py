@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..functionals.base import Functional
-from ..measures.base import Measure
-from ..measures.grid import Grid
-from ..problem import Problem
-from ..status import Status, StepFailed
-from ..steppers.base import Stepper
-from ..steppers.choose import default_stepper
-from ..steppers.second_order import SecondOrder
-from .adaptive_control import Controller, require_positive, stopping_times
-from .adaptive_loop import Loop
-from .adaptive_trajectory import AdaptiveTrajectory
-from .assess import require_runnable
-from .randomness import generator
+from ...functionals.base import Functional
+from ...measures.base import Measure
+from ...measures.grid import Grid
+from ...problem import Problem
+from ...status import Status, StepFailed
+from ...steppers.base import Stepper
+from ...steppers.choose import default_stepper
+from ...steppers.second_order import SecondOrder
+from ..assess import require_runnable
+from ..randomness import generator
+from .control import Controller, require_positive, stopping_times
+from .loop import Loop
+from .trajectory import AdaptiveTrajectory
 
 __all__ = ["AdaptiveTrajectory", "flow_adaptive"]
 
@@ -126,7 +126,7 @@ def flow_adaptive(
     run = loop.trajectory(status)
     run.t_eval = np.zeros(0) if t_eval is None else np.asarray(t_eval, dtype=float)
     if store is not None:
-        from .stored import save
+        from ..stored import save
 
         save(run, store)
     if throw and not status.ok and status is not Status.MAX_STEPS:

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..measures.base import Array
-from ..networks import activations
-from ..networks.units import ScaledUnit, SimpleUnit, Unit
-from . import sgd_kernels as kernels
+from ...measures.base import Array
+from ...networks import activations
+from ...networks.units import ScaledUnit, SimpleUnit, Unit
+from . import kernels
 
 
 class Formula(NamedTuple):

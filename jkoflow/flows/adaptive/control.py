@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arguments import is_finite, is_whole
-from ..measures.base import Array, real_array
-from ..status import InvalidMeasure, InvalidProblem
+from ...arguments import is_finite, is_whole
+from ...measures.base import Array, real_array
+from ...status import InvalidMeasure, InvalidProblem
 
 GROWTH = 1.6
 """Below the golden ratio, up to which BDF2's modified energy falls whatever F is."""
