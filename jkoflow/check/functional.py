@@ -10,6 +10,7 @@ import numpy as np
 
 from ..arguments import generator
 from ..functionals.base import Functional, make_sum
+from ..functionals.scale import at_scale_of
 from ..measures.base import Measure, a_measure
 from ..measures.grid import Grid
 from ..measures.particles import Particles
@@ -57,8 +58,8 @@ def check_functional(F: Functional, mu: Measure, *, rng: Any = None) -> Report:
     >>> check_functional(wrong, mu, rng=0)["gradient"].verdict.name
     'REJECTED'
     """
-    rng = generator(rng)
-    here = guarded("evaluation", partial(evaluate, a_functional(F), a_measure(mu, "mu")))
+    F, rng = at_scale_of(a_functional(F), a_measure(mu, "mu")), generator(rng)
+    here = guarded("evaluation", partial(evaluate, F, mu))
     found = [here] if isinstance(here, Finding) else attack(F, here, rng)
     return Report(f"{F!r} at {mu!r}", tuple(found))
 

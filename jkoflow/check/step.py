@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from ..arguments import is_finite
 from ..functionals.base import Functional
+from ..functionals.scale import at_scale_of
 from ..measures.base import Measure, a_measure
 from ..measures.many import Laws, alike
 from ..measures.order import kept_sorted
@@ -83,8 +84,7 @@ def check_step(
         if not (is_finite(tau) and tau > 0):
             raise Decided(rejected("membership", f"τ must be positive and finite, not {tau!r}"))
         old, new = (Laws([a_measure(mu, "a step's measure")]) for mu in (before, after))
-        between = None if walls is None else interval(walls, before)
-        yield membership(old, new, between)
+        yield membership(old, new, between := None if walls is None else interval(walls, before))
         rows, here = evaluated(F, old).rows, evaluated(F, new)
         if here.laws.mu.kind == "grid":
             yield from judged_on_grid(grid_step(F, old.mu, here, rows, float(tau), witness))
@@ -92,7 +92,8 @@ def check_step(
             yield from judged(steps_of(F, old, rows, here, np.array([tau]), [witness], 0, between))
 
     a_witness(witness)
-    return Report(f"one step of {a_functional(F)!r}", tuple(told(findings())))
+    F = at_scale_of(a_functional(F), a_measure(before, "a step's measure"))
+    return Report(f"one step of {F!r}", tuple(told(findings())))
 
 
 def grid_step(
@@ -116,8 +117,7 @@ def told(findings: Iterator[Finding], where: str = "") -> Iterator[Finding]:
 
 def membership(before: Laws, after: Laws, walls: Walls = None) -> Finding:
     """Same kind and space, finite, in order, weights that are masses; or else `Decided`."""
-    claim, old, new = "membership", before.mu, after.mu
-    off, bound = 0.0, policy.MASS
+    claim, old, new, off, bound = "membership", before.mu, after.mu, 0.0, policy.MASS
     if (new.kind, new.dim) != (old.kind, old.dim):
         what = f"a {new.kind} in R^{new.dim} after a {old.kind} in R^{old.dim}"
         raise Decided(rejected(claim, what))
