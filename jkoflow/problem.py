@@ -28,6 +28,7 @@ class Problem:
     Parameters
     ----------
     functional : Functional
+        Kept with its differences, if it takes some, over lengths that fit the initial measure.
     initial : Measure
     tau : float or array_like
         Step size, or one for each step.
