@@ -14,7 +14,7 @@ from ..functionals.scale import at_scale_of
 from ..measures.base import Measure, a_measure
 from ..measures.grid import Grid
 from ..measures.particles import Particles
-from ..status import InvalidFunctional, MissingStructure, NotDefined
+from ..status import InvalidFunctional, InvalidMeasure, MissingStructure, NotDefined
 from . import claims, derivatives
 from .around import Around
 from .evaluate import Evaluated, evaluate
@@ -101,7 +101,7 @@ def guarded(claim: str, test: Callable[[], Any]) -> Any:
     try:
         with np.errstate(all="ignore"):
             return test()
-    except (MissingStructure, NotDefined) as error:
+    except (MissingStructure, NotDefined, InvalidMeasure) as error:  # e.g. no room to displace
         return undecided(claim, str(error))
     except Exception as error:  # a user's functional may raise anything
         return rejected(claim, f"{type(error).__name__}: {error}")

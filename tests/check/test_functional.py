@@ -498,3 +498,26 @@ def test_the_derivative_of_what_is_not_twice_differentiable_is_not_called_wrong(
         assert found.verdict is not jf.Verdict.REJECTED, found
     wrong = jf.Potential(power.V, gradient=lambda x: 1e-3 + 1.5 * np.sign(x) * np.sqrt(np.abs(x)))
     assert jf.check_functional(wrong, cloud, rng=0)["gradient"].verdict is jf.Verdict.REJECTED
+
+
+def test_a_kink_of_the_slope_that_rounding_hides_is_no_wrong_gradient() -> None:
+    """max(x, 0)² near 0 beside a constant: over long ways the remainder is of order 1, over short
+    ones of order 2, of which only the last step is above rounding."""
+    width = 2.0**-17  # where values leave the parabola
+
+    def value(t: float) -> float:
+        return 2.0 + (t * t if t < width else width * (2.0 * t - width))
+
+    curve = Curve(value, 0.0, 1e-3)
+    for noise in 8.0 * value(width) * 2.0 ** np.arange(-6.0, 3.0):
+        assert order_of("gradient", curve, 2.0, noise).verdict is not Verdict.REJECTED, noise
+    wrong = Curve(lambda t: value(t) + 1e-5 * t, 0.0, 1e-3)
+    assert order_of("gradient", wrong, 2.0, 1e-11).verdict is Verdict.REJECTED
+
+
+def test_a_mesh_without_room_to_displace_it_is_undecided() -> None:
+    """Simplices that have become flat turn over by rounding: that is no fault of F."""
+    flat = jf.Mesh.disc(1.0, 2)
+    flat = flat.with_nodes(flat.nodes * [1.0, 1e-14] + [3.0, 2.0 ** 0])
+    for found in check_functional(jf.QuadraticPotential(1.0), flat, rng=0).findings:
+        assert found.verdict is not Verdict.REJECTED, found
