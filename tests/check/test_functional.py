@@ -13,8 +13,8 @@ import jkoflow as jf
 from jkoflow.check import Finding, Verdict, check_functional, derivatives, policy
 from jkoflow.check.around import Around, breadth
 from jkoflow.check.derivatives import order_of
-from jkoflow.check.functional import guarded
 from jkoflow.check.evaluate import evaluate
+from jkoflow.check.functional import guarded
 from jkoflow.functionals.base import Smooth
 from jkoflow.functionals.curves import Curve
 from jkoflow.status import InvalidFunctional, InvalidMeasure, InvalidProblem
