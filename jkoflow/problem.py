@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from .arguments import is_finite, is_whole
 from .functionals.base import Functional
 from .functionals.identity import array_digest, spec_digest
+from .functionals.scale import at_scale_of
 from .measures.base import Array, Measure, real_array
 from .measures.cells import Cells
 from .status import InvalidMeasure, InvalidProblem
@@ -27,6 +28,7 @@ class Problem:
     Parameters
     ----------
     functional : Functional
+        Kept with its differences, if it takes some, over lengths that fit the initial measure.
     initial : Measure
     tau : float or array_like
         Step size, or one for each step.
@@ -78,7 +80,7 @@ class Problem:
             )
         taus = step_sizes(tau, steps, t_end)
         taus.setflags(write=False)
-        object.__setattr__(self, "functional", functional)
+        object.__setattr__(self, "functional", at_scale_of(functional, initial))
         object.__setattr__(self, "initial", initial)
         object.__setattr__(self, "taus", taus)
         object.__setattr__(self, "walls", None if walls is None else interval(walls, initial))

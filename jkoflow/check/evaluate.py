@@ -39,9 +39,10 @@ def norm(v: Array, w: Array) -> float:
 
 
 def nudged(mu: Measure) -> Measure:
-    """μ with each coordinate moved by one unit of rounding, up and down in turn."""
+    """μ with each coordinate moved by one unit of rounding: up and down in turn, along each point
+    and from point to point, lest all move together and F does not see it."""
     x = mu.points
-    moved = x * (1.0 + policy.EPS * (1.0 - 2.0 * (np.arange(x.size) % 2).reshape(x.shape)))
+    moved = x * (1.0 + policy.EPS * (1.0 - 2.0 * (np.indices(x.shape).sum(axis=0) % 2)))
     return mu.displaced((np.sort(moved, axis=0) if hasattr(mu, "edges") else moved) - x)
 
 
@@ -69,8 +70,9 @@ def gradients(F: Functional, mu: Measure) -> list[Array]:
 def evaluate(F: Functional, mu: Measure) -> Evaluated:
     """Value and gradient with measured rounding errors.
 
-    The gradient's error is what moving every coordinate by one unit of rounding changes; the
-    energy's is EPS times Σ|c_k F_k| + Σ w|x||∇δF|, and what the same nudge changes.
+    The gradient's error is what moving every coordinate by one unit of rounding changes, and
+    taking its differences, if it has some, over four times the length; the energy's is EPS times
+    Σ|c_k F_k| + Σ w|x||∇δF|, and what the same nudge changes.
     """
     with np.errstate(all="ignore"):
         energy, terms = real(F.value(mu)), F.terms
@@ -78,8 +80,8 @@ def evaluate(F: Functional, mu: Measure) -> Evaluated:
         parts, w = gradients(F, mu), mu.weights
         scale = float(sum(map(abs, values)) + w @ np.abs((mu.points * parts[0]).sum(axis=1)))
         try:
-            there = nudged(mu)
-            blur = norm(np.asarray(sum(gradients(F, there)) - sum(parts)), w)
+            there, longer = nudged(mu), F.at_scale(4.0 * F.difference_scale)
+            blur = norm(np.asarray(sum(gradients(longer, there)) - sum(parts)), w)
             shift = abs(real(F.value(there)) - energy)
         except (InvalidFunctional, InvalidMeasure):  # too near to the edge of F's domain
             blur = shift = np.inf
@@ -107,7 +109,7 @@ class Noise(NamedTuple):
         laws = Laws([mu])
         here = at_many(F, laws)
         try:
-            there = at_many(F, moved := Laws([nudged(mu)]))
+            there = at_many(F.at_scale(4.0 * F.difference_scale), moved := Laws([nudged(mu)]))
             blur = laws.apart(here.gradient, moved, there.gradient)[0]
             shift = abs(there.energy[0] - here.energy[0])
         except (InvalidFunctional, InvalidMeasure):  # too near to the edge of F's domain

@@ -10,10 +10,11 @@ import numpy as np
 
 from ..arguments import generator
 from ..functionals.base import Functional, make_sum
+from ..functionals.scale import at_scale_of
 from ..measures.base import Measure, a_measure
 from ..measures.grid import Grid
 from ..measures.particles import Particles
-from ..status import InvalidFunctional, MissingStructure, NotDefined
+from ..status import InvalidFunctional, InvalidMeasure, MissingStructure, NotDefined
 from . import claims, derivatives
 from .around import Around
 from .evaluate import Evaluated, evaluate
@@ -57,8 +58,8 @@ def check_functional(F: Functional, mu: Measure, *, rng: Any = None) -> Report:
     >>> check_functional(wrong, mu, rng=0)["gradient"].verdict.name
     'REJECTED'
     """
-    rng = generator(rng)
-    here = guarded("evaluation", partial(evaluate, a_functional(F), a_measure(mu, "mu")))
+    F, rng = at_scale_of(a_functional(F), a_measure(mu, "mu")), generator(rng)
+    here = guarded("evaluation", partial(evaluate, F, mu))
     found = [here] if isinstance(here, Finding) else attack(F, here, rng)
     return Report(f"{F!r} at {mu!r}", tuple(found))
 
@@ -100,7 +101,7 @@ def guarded(claim: str, test: Callable[[], Any]) -> Any:
     try:
         with np.errstate(all="ignore"):
             return test()
-    except (MissingStructure, NotDefined) as error:
+    except (MissingStructure, NotDefined, InvalidMeasure) as error:  # e.g. no room to displace
         return undecided(claim, str(error))
     except Exception as error:  # a user's functional may raise anything
         return rejected(claim, f"{type(error).__name__}: {error}")

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from ..arguments import is_finite
 from ..functionals.base import Functional
+from ..functionals.scale import at_scale_of
 from ..measures.base import Measure, a_measure
 from ..measures.many import Laws, alike
 from ..measures.order import kept_sorted
@@ -92,7 +93,8 @@ def check_step(
             yield from judged(steps_of(F, old, rows, here, np.array([tau]), [witness], 0, between))
 
     a_witness(witness)
-    return Report(f"one step of {a_functional(F)!r}", tuple(told(findings())))
+    F = at_scale_of(a_functional(F), a_measure(before, "a step's measure"))
+    return Report(f"one step of {F!r}", tuple(told(findings())))
 
 
 def grid_step(

@@ -11,7 +11,7 @@ from ..measures.base import Array, Measure
 from ..measures.many import Laws
 from ..measures.order import monotone_coupling
 from ..record import Witness
-from ..verdict import Decided, Finding, at_most, rejected, undecided, worst
+from ..verdict import Decided, Finding, Verdict, at_most, rejected, undecided, worst
 from . import policy
 
 CLAIM = "transport"
@@ -154,8 +154,7 @@ def duality(after: Measure, before: Measure, squared: float, f: Array, g: Array)
     a, b = after.weights, before.weights
     shift, centre = float(a @ f), a @ after.points  # of no consequence, but for rounding
     f, g, x, y = f - shift, g + shift, after.points - centre, before.points - centre
-    xx, yy = (x * x).sum(axis=1), (y * y).sum(axis=1)
-    unit = policy.ROUNDING * policy.EPS
+    xx, yy, unit = (x * x).sum(axis=1), (y * y).sum(axis=1), policy.ROUNDING * policy.EPS
     error_x, error_y = unit * (np.abs(f) + xx), unit * (np.abs(g) + yy)
     left = np.column_stack([2.0 * x, f - xx + error_x, np.ones(len(x))])
     right = np.column_stack([y, np.ones(len(y)), g - yy + error_y]).T
@@ -163,10 +162,12 @@ def duality(after: Measure, before: Measure, squared: float, f: Array, g: Array)
     for k in range(0, len(x), block):
         v = (left[k : k + block] @ right).max(axis=1)
         violation += float(a[k : k + block] @ np.maximum(0.0, v))
-    gap = squared - float(a @ f + b @ g) + violation
+    gap = max(violation, squared - float(a @ f + b @ g) + violation)
     bound = policy.TRANSPORT_GAP * squared + 4.0 * float(a @ error_x + b @ error_y)
     reason = "the dual potentials do not show that the coupling is optimal"
-    return at_most(CLAIM, max(gap, violation), bound, (), reason)
+    hidden = bound + unit**2 * float(a @ (after.points**2).sum(axis=1))  # by the coordinates
+    doubt = Verdict.UNDECIDED if gap <= hidden else Verdict.REJECTED
+    return at_most(CLAIM, gap, bound, (), reason, doubt)
 
 
 def _maps(after: Laws, before: Laws, witnesses: Sequence[Witness | None]) -> Transport:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -33,6 +34,10 @@ class Functional(ABC):
     convex_in_mixtures: bool | None = None
     """Whether ρ ↦ F(ρ) is claimed convex along (1−s)ρ + sν; None where nothing is claimed."""
 
+    difference_scale: float = 1.0
+    """A length on which F changes: differences, where they stand for derivatives, are taken over
+    a small part of it."""
+
     @abstractmethod
     def value(self, mu: Measure) -> float: ...
 
@@ -45,6 +50,10 @@ class Functional(ABC):
     @abstractmethod
     def spec(self) -> dict[str, Any]:
         """Identity of the functional: its name and parameters, JSON without floats lost."""
+
+    def at_scale(self, scale: float) -> Functional:
+        """F with this `difference_scale`; F itself where no differences are taken."""
+        return self
 
     def convexity_near(self, mu: Measure, radius: float) -> float | None:
         """A claimed modulus valid on the W2 ball of this radius around ``mu``."""
@@ -189,6 +198,15 @@ class Sum(Functional):
     def terms(self) -> tuple[tuple[float, Functional], ...]:
         return self._terms
 
+    def at_scale(self, scale: float) -> Functional:
+        terms = tuple((c, f.at_scale(scale)) for c, f in self._terms)
+        if all(f is g for (_, f), (_, g) in zip(terms, self._terms, strict=True)):
+            return self
+        other = copy.copy(self)
+        other._terms, other.difference_scale = terms, scale
+        vars(other).pop("_smooth", None)  # which was made of the old terms
+        return other
+
     def value(self, mu: Measure) -> float:
         return float(sum(c * f.value(mu) for c, f in self._terms))
 
@@ -306,6 +324,18 @@ class SmoothSum(Sum, Smooth):
         from .guarded import guarded
 
         return tuple((c, guarded(f)) for c, f in self._terms)  # type: ignore[arg-type]
+
+
+_F = TypeVar("_F", bound=Functional)
+
+
+def with_scale(F: _F, scale: float, differs: bool) -> _F:
+    """A copy with this scale, if F takes differences and has another one."""
+    if not differs or F.difference_scale == scale:
+        return F
+    other = copy.copy(F)
+    other.difference_scale = scale
+    return other
 
 
 def _linear(f: Functional) -> bool:

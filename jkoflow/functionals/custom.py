@@ -13,7 +13,7 @@ from ..measures.base import Array
 from ..status import InvalidFunctional, JkoflowError
 from .answers import answer_of, claimed, finite_answer, require_functions, said
 from .autodiff import BACKENDS, Backend
-from .base import Smooth
+from .base import Smooth, with_scale
 from .curvature import Action, Curvature
 from .identity import describe
 
@@ -44,6 +44,9 @@ class CustomFunctional(Smooth):
         self.__doc__ = getattr(function, "__doc__", None) or type(self).__doc__
         self._backend: Backend | None = None if autodiff is None else BACKENDS[autodiff]()
         self._tried = False
+
+    def at_scale(self, scale: float) -> CustomFunctional:
+        return with_scale(self, scale, self.given_gradient is None)
 
     def __call__(self, x: ArrayLike, w: ArrayLike) -> float:
         """F at points (n, d) and weights (n,)."""
@@ -96,7 +99,8 @@ class CustomFunctional(Smooth):
         """∂F/∂x_i / w_i by central differences; light points through the first variation."""
         gradient = np.empty_like(x)
         # F moves by w_i·h and rounds by eps, so light points need longer steps
-        steps = np.cbrt(_EPS / np.maximum(w, _LIGHT))[:, None] * np.maximum(1.0, np.abs(x))
+        steps = np.cbrt(_EPS / np.maximum(w, _LIGHT))[:, None]
+        steps = steps * np.maximum(self.difference_scale, np.abs(x))
         for i in range(len(x)):
             for k in range(x.shape[1]):
                 gradient[i, k] = self._difference(x, w, i, k, steps[i, k])
@@ -110,7 +114,8 @@ class CustomFunctional(Smooth):
             change = self._answer(up, w) - self._answer(down, w)
             return change / (w[i] * (up[i, k] - down[i, k]))
         pair = np.stack([x[i], x[i]])
-        h = 3e-4 * max(1.0, abs(x[i, k]))  # balances h² and the rounding eps/(_MIXTURE·h)
+        # balances h² and the rounding eps/(_MIXTURE·h)
+        h = 3e-4 * max(self.difference_scale, abs(x[i, k]))
         pair[:, k] += [h, -h]
         above, below = self.first_variation_at_points(x, w, pair)
         return float(above - below) / (2 * h)
@@ -127,7 +132,7 @@ class CustomFunctional(Smooth):
             length = float(np.abs(v).max())
             if length == 0.0:
                 return np.zeros_like(v)
-            h = relative * max(1.0, float(np.abs(x).max())) / length
+            h = relative * max(self.difference_scale, float(np.abs(x).max())) / length
             change = self.gradient_at_points(x + h * v, w) - self.gradient_at_points(x - h * v, w)
             return w[:, None] * change / (2 * h)
 

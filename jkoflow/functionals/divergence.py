@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ from ..measures.base import Array, Measure
 from ..measures.particles import Particles
 from ..status import InvalidFunctional, NotDefined
 from .answers import require_functions
-from .base import Smooth, Sum
+from .base import Smooth, Sum, with_scale
 from .curvature import Curvature, Dense
 from .identity import array_digest, describe
 from .internal import Entropy
@@ -130,6 +131,13 @@ class MMD(Smooth):
         self.kernel: Kernel = as_kernel(kernel)
         self.convex_in_mixtures = True if self.kernel.positive else None
         self._constant: float | None = None
+
+    def at_scale(self, scale: float) -> MMD:
+        other = with_scale(self, scale, type(self.kernel) is Kernel)
+        if other is not self:
+            other.kernel = copy.copy(self.kernel)
+            other.kernel.difference_scale = scale
+        return other
 
     def lower_bound(self) -> float | None:
         return 0.0 if self.kernel.positive else None

@@ -34,6 +34,8 @@ class FeatureMap(ABC):
     array([[6.]])
     """
 
+    difference_scale: float = 1.0
+    """A length on which features change, for differences."""
     slope_bounds: Array | None = None
     curvature_bounds: Array | None = None
 
@@ -48,7 +50,7 @@ class FeatureMap(ABC):
     def jvp(self, theta: Array, v: Array) -> Array:
         """⟨∇φ_q(θ_i), v_i⟩, shape (q, n)."""
         length = np.linalg.norm(v, axis=1)
-        h = _steps(theta, _FIRST) / np.where(length > 0, length, 1.0)
+        h = _steps(theta, _FIRST, self.difference_scale) / np.where(length > 0, length, 1.0)
         difference = self(theta + h[:, None] * v) - self(theta - h[:, None] * v)
         return difference / (2 * h)
 
@@ -59,8 +61,8 @@ class FeatureMap(ABC):
     def curvature(self, theta: Array, c: Array) -> Array:
         """Σ_q c_q ∇²φ_q(θ_i), shape (n, D, D)."""
         if type(self).vjp is FeatureMap.vjp and type(self).jvp is FeatureMap.jvp:
-            return _second_differences(lambda t: c @ self(t), theta)
-        h = _steps(theta, _FIRST)[:, None]
+            return _second_differences(lambda t: c @ self(t), theta, self.difference_scale)
+        h = _steps(theta, _FIRST, self.difference_scale)[:, None]
         columns = [
             (self.vjp(theta + h * e, c) - self.vjp(theta - h * e, c)) / (2 * h)
             for e in _directions(theta)
@@ -84,7 +86,8 @@ class FeatureMap(ABC):
 
     def spec(self) -> dict[str, Any]:
         """Identity as JSON."""
-        return {"features": type(self).__qualname__, "state": describe(vars(self))}
+        state = {k: v for k, v in vars(self).items() if k != "difference_scale"}
+        return {"features": type(self).__qualname__, "state": describe(state)}
 
 
 class FeaturesAt:
@@ -176,7 +179,7 @@ class CallableFeatures(FeatureMap):
             shape = (*theta.shape, theta.shape[1])
             return answer_of(self.given_curvature, (theta, c), shape, "curvature(theta, c)")
         if self.gradient is None:
-            return _second_differences(lambda t: c @ self(t), theta)
+            return _second_differences(lambda t: c @ self(t), theta, self.difference_scale)
         return super().curvature(theta, c)
 
     def spec(self) -> dict[str, Any]:
@@ -233,18 +236,18 @@ def as_feature_map(
     return features if isinstance(features, FeatureMap) else ObjectFeatures(features, q)
 
 
-def _steps(theta: Array, relative: float) -> Array:
-    return relative * np.maximum(1.0, np.abs(theta).max(axis=1))
+def _steps(theta: Array, relative: float, unit: float) -> Array:
+    return relative * np.maximum(unit, np.abs(theta).max(axis=1))
 
 
 def _directions(theta: Array) -> list[Array]:
     return [np.broadcast_to(e, theta.shape) for e in np.eye(theta.shape[1])]
 
 
-def _second_differences(f: Callable[[Array], Array], theta: Array) -> Array:
+def _second_differences(f: Callable[[Array], Array], theta: Array, unit: float) -> Array:
     """Hessians (n, D, D) of f : (n, D) → (n,) by central second differences."""
     n, d = theta.shape
-    h = _steps(theta, _SECOND)[:, None]
+    h = _steps(theta, _SECOND, unit)[:, None]
     e = [h * direction for direction in _directions(theta)]
     hessian = np.empty((n, d, d))
     centre = f(theta)

@@ -13,7 +13,7 @@ from ..measures.base import Array, Measure
 from ..measures.grid import Grid
 from ..status import InvalidFunctional, NotDefined
 from .answers import answer_of, claimed, finite_answer, require_functions
-from .base import Smooth
+from .base import Smooth, with_scale
 from .curvature import Action, Curvature, Dense, LowRank, Part
 from .differences import difference_gradient, difference_hessian
 from .grid_terms import GridInteraction
@@ -98,6 +98,12 @@ class Interaction(Smooth):
 
     def __repr__(self) -> str:
         return f"Interaction({getattr(self.W, '__name__', self.W)!s})"
+
+    def at_scale(self, scale: float) -> Interaction:
+        other = with_scale(self, scale, self.W_gradient is None or self.W_hessian is None)
+        if other is not self:
+            other._averages, other._gridded = {}, None
+        return other
 
     def on(self, mu: Measure) -> Smooth:
         if isinstance(mu, Grid):
@@ -213,7 +219,7 @@ class Interaction(Smooth):
     def _slopes(self, z: Array) -> Array:
         with np.errstate(divide="ignore", invalid="ignore"):
             if self.W_gradient is None:
-                slope = difference_gradient(lambda p: self._values(p), z)
+                slope = difference_gradient(lambda p: self._values(p), z, self.difference_scale)
             else:
                 slope = answer_of(self.W_gradient, (z,), z.shape, "gradient of W")
         slope = np.where((z == 0).all(axis=1)[:, None], 0.0, slope)
@@ -223,7 +229,7 @@ class Interaction(Smooth):
         shape = (*z.shape, z.shape[1])
         with np.errstate(divide="ignore", invalid="ignore"):
             if self.W_hessian is None:
-                hessian = difference_hessian(self._slopes, z)
+                hessian = difference_hessian(self._slopes, z, self.difference_scale)
             else:
                 hessian = answer_of(self.W_hessian, (z,), shape, "hessian of W")
         same = (z == 0).all(axis=1)[:, None, None]

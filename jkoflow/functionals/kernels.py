@@ -24,6 +24,7 @@ class Kernel:
     """
 
     positive = False
+    difference_scale: float = 1.0  # of differences, see `Functional.difference_scale`
     curvature_range: tuple[float, float] | None = None
 
     def __init__(self, function: Callable[[Array, Array], ArrayLike]) -> None:
@@ -39,11 +40,13 @@ class Kernel:
         if given is not None:
             answer = answer_of(given, (x, y), shape, "kernel.gradient(x, y)")
             return finite_answer(answer, "the gradient of the kernel")
-        columns = [
-            difference_gradient(lambda p, point=point: self(p, point[None])[:, 0], x)  # type: ignore[misc]
-            for point in y
-        ]
-        return np.stack(columns, axis=1)
+
+        def column(point: Array) -> Array:
+            return difference_gradient(
+                lambda p: self(p, point[None])[:, 0], x, self.difference_scale
+            )
+
+        return np.stack([column(point) for point in y], axis=1)
 
     def spec(self) -> dict[str, Any]:
         return {"kernel": describe(self.function)}

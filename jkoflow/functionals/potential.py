@@ -13,7 +13,7 @@ from ..measures.base import Array, Measure, a_measure, finite_array
 from ..measures.grid import Grid
 from ..status import InvalidFunctional, InvalidMeasure, NotDefined
 from .answers import answer_of, claimed, require_functions
-from .base import Smooth
+from .base import Smooth, with_scale
 from .curvature import Curvature
 from .differences import difference_gradient, difference_hessian
 from .grid_terms import ObstructedPotential
@@ -69,6 +69,9 @@ class Potential(Smooth):
         self.convexity = claimed(convexity, "convexity")
         self._lower_bound = claimed(lower_bound, "lower_bound")
 
+    def at_scale(self, scale: float) -> Potential:
+        return with_scale(self, scale, self.V_gradient is None or self.V_hessian is None)
+
     def lower_bound(self) -> float | None:
         return self._lower_bound
 
@@ -102,7 +105,7 @@ class Potential(Smooth):
 
     def gradient_at_points(self, x: Array, w: Array) -> Array:
         if self.V_gradient is None:
-            return difference_gradient(self._values, x)
+            return difference_gradient(self._values, x, self.difference_scale)
         return checked(self.V_gradient, x, x.shape, "gradient of V")
 
     def curvature_at_points(self, x: Array, w: Array) -> Curvature:
@@ -110,7 +113,8 @@ class Potential(Smooth):
         if self.V_hessian is not None:
             hessian = checked(self.V_hessian, x, shape, "hessian of V")
         else:
-            hessian = difference_hessian(lambda p: self.gradient_at_points(p, w), x)
+            gradient = lambda p: self.gradient_at_points(p, w)  # noqa: E731
+            hessian = difference_hessian(gradient, x, self.difference_scale)
         return Curvature(w[:, None, None] * hessian)
 
 

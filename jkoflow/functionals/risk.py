@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from ..measures.base import Array, Measure
 from ..status import InvalidFunctional
-from .base import Expansion, Smooth
+from .base import Expansion, Smooth, with_scale
 from .curvature import Action, Curvature, LowRank
 from .features import FeatureMap, FeaturesAt, as_feature_map
 from .identity import array_digest
@@ -75,6 +76,15 @@ class Risk(Smooth):
         self._curvatures = _bounds(
             curvature_bound, self._features.curvature_bounds, q, "curvature_bound"
         )
+
+    def at_scale(self, scale: float) -> Risk:
+        if type(self) is not Risk:  # whose features know their derivatives
+            return self
+        other = with_scale(self, scale, True)
+        if other is not self:
+            other._features = copy.copy(self._features)
+            other._features.difference_scale = scale
+        return other
 
     @property
     def features(self) -> FeatureMap:

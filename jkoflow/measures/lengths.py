@@ -33,8 +33,12 @@ def length(square: Callable[[Array], float], v: Array) -> float:
     True
     >>> length(lambda v: float(v @ v), np.array([3e-200, 4e-200])) == 5e-200
     True
+    >>> length(lambda v: float(v @ v), np.array([3e200, 4e200])) / 1e200
+    5.0
     """
-    found = math.sqrt(square(v))
-    if found > _SMALLEST or not (size := float(np.abs(v).max(initial=0.0))) > 0.0:
+    with np.errstate(over="ignore"):
+        found = math.sqrt(square(v))
+    if _SMALLEST < found < math.inf:
         return found
-    return size * math.sqrt(square(v / size))
+    size = float(np.abs(v).max(initial=0.0))
+    return size * math.sqrt(square(v / size)) if 0.0 < size < math.inf else found

@@ -86,13 +86,16 @@ def contraction(parts: Quadratic, tau: float) -> float:
 
 
 def next_mean(parts: Quadratic, mean: Array, tau: float) -> tuple[Array, Array]:
-    """m⁺ and m⁺ − m."""
-    new = (mean + tau * parts.pull) / (1.0 + parts.stiffness * tau)
-    return new, tau * (parts.pull - parts.stiffness * new)
+    """m⁺ and m⁺ − m, the latter from m: a long step would multiply the rounding of m⁺ by aτ."""
+    stays = 1.0 + parts.stiffness * tau
+    return (mean + tau * parts.pull) / stays, tau * (parts.pull - parts.stiffness * mean) / stays
 
 
 def next_std(parts: Quadratic, std: Array, tau: float) -> Scaling:
     """s⁺ = [s + √(s² + 4cτg)]/(2c), and s⁺ − s = gτ/s⁺ − (a+κ)τ s⁺.
+
+    Where c > 1 that difference would multiply the rounding of s⁺ by c, and s⁺ − s is taken from s:
+    2[gτ − (c−1)s²]/[(2c−1)s + √(s² + 4cτg)].
 
     Examples
     --------
@@ -101,7 +104,11 @@ def next_std(parts: Quadratic, std: Array, tau: float) -> Scaling:
     0.653112887415
     """
     c, g = contraction(parts, tau), parts.entropy * tau
-    new = (std + np.sqrt(std * std + 4.0 * c * g)) / (2.0 * c)
+    root = np.sqrt(std * std + 4.0 * c * g)
+    new = (std + root) / (2.0 * c)
     with np.errstate(divide="ignore", invalid="ignore"):
-        pressure = np.where(new > 0, g / new, 0.0)
-    return Scaling(new, pressure - (c - 1.0) * new)
+        if c > 1.0:
+            change = 2.0 * (g - (c - 1.0) * std * std) / ((2.0 * c - 1.0) * std + root)
+        else:
+            change = g / new - (c - 1.0) * new
+    return Scaling(new, np.where(new > 0, change, 0.0))

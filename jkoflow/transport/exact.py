@@ -20,6 +20,7 @@ GAP = 1e-9
 _PIVOTS = 100_000_000  # far above what the simplex needs; the default of 1e5 is reached at n = 2000
 _SWEEPS = 500  # shortest paths have few edges; the gap says whether these were enough
 _DUST = 1e-10  # of the smaller weight: entries below are rounding, not mass
+_LIGHT_DUST = 1e-3  # the same for entries that are no more than the rounding of all mass
 _EPS = float(np.finfo(float).eps)
 
 
@@ -160,7 +161,8 @@ def _network_simplex(
 
 def _verified(c: Array, a: Array, b: Array, plan: Array, f: Array) -> Coupling:
     """The plan as a `Coupling` if its marginals and its gap are right."""
-    plan = np.where(plan > _DUST * np.minimum(a[:, None], b), plan, 0.0)
+    dust = np.where(plan > 8.0 * _EPS, _DUST, _LIGHT_DUST)
+    plan = np.where(plan > dust * np.minimum(a[:, None], b), plan, 0.0)
     off = max(np.abs(plan.sum(1) - a).max(), np.abs(plan.sum(0) - b).max())
     if not (off <= 1e-12 and (plan >= 0).all() and np.isfinite(f).all()):
         raise TransportFailed(f"the solver's plan is no coupling: its marginals are off by {off}")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import jkoflow as jf
-from jkoflow.check import Verdict, check_step
+from jkoflow.check import Verdict, check_step, policy
 from jkoflow.check.evaluate import (
     Noise,
     Rows,
@@ -37,8 +37,8 @@ def test_the_norm_is_that_of_square_integrable_fields() -> None:
 
 @pytest.mark.parametrize("mu", [CLOUD, jf.Quantiles([0.0, 0.4, 1.0, 7.0])])
 def test_a_nudge_is_one_unit_of_rounding_up_and_down_in_turn(mu: Any) -> None:
-    x, y = mu.points.ravel(), nudged(mu).points.ravel()
-    turns = np.where(np.arange(x.size) % 2 == 0, 1.0, -1.0)
+    x, y = mu.points, nudged(mu).points
+    turns = np.where(np.add.outer(*map(np.arange, x.shape)) % 2 == 0, 1.0, -1.0)
     # displacing rounds once more, by half a unit
     np.testing.assert_allclose(y - x, turns * EPS * x, atol=0.51 * EPS * np.abs(x).max())
     assert (y != x)[x != 0].all()
@@ -220,3 +220,15 @@ def test_densities_on_a_grid_round_like_the_sum_of_their_terms() -> None:
         assert getattr(found.rows, name).tolist() == [0.0, 0.0]
     assert found.size.tolist() == [0.0, 0.0] and found.noise == (0.0, 0.0)
     assert stack(F, Laws([grid])).rows.energy[0] == found.rows.energy[0]
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 4])
+def test_points_are_not_nudged_all_together(d: int) -> None:
+    """What sees differences of points only would show no rounding."""
+    mu = jf.Particles(np.ones((5, d)))
+    moved = nudged(mu).points - mu.points
+    assert (np.abs(moved) <= policy.EPS).all() and moved.any()
+    assert (np.ptp(moved, axis=0) > 0.0).all()
+    cloud = jf.Particles(np.full((7, d), 1.3534659406478058), np.arange(1.0, 8.0) / 28.0)
+    report = jf.check_functional(jf.QuadraticInteraction(0.025), cloud, rng=0)
+    assert report["gradient"].verdict is not jf.Verdict.REJECTED, report.text()

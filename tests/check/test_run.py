@@ -468,3 +468,46 @@ def test_what_comes_after_a_gap_is_judged() -> None:
     assert report["stationarity"].where == "step 5"
     lost = {f.where for f in report.findings if f.claim == "evidence"}
     assert lost == {"step 2"} or lost == {"step 3"}  # of the two, one is told
+
+
+def test_where_f_has_no_value_between_the_cells_nothing_is_held_against_a_run() -> None:
+    """An obstacle that lies between two centres: displaced points may meet it, masses never."""
+    wall = jf.Potential(lambda x: np.where(np.abs(x[:, 0]) < 0.1, np.inf, 0.0))
+    start = jf.Grid.from_function(lambda x: np.exp(-x[:, 0] ** 2), -2.0, 2.0, 16)
+    problem = jf.Problem(0.1 * jf.Entropy() + wall, start, tau=0.2, steps=1)
+    found = check_run(problem, jf.flow(problem)).findings
+    assert {f.verdict for f in found} == {Verdict.ACCEPTED, Verdict.UNDECIDED}
+    assert any("NaN or infinity" in f.reason for f in found)
+    points = jf.Particles(start.points, start.weights)
+    assert jf.check_functional(wall, points, rng=0)["gradient"].verdict is Verdict.REJECTED
+
+
+def test_on_a_grid_the_energy_may_rise_by_what_cells_hide_and_that_is_undecided() -> None:
+    """Each step is allowed as much by its finding "energy", which rejects what is more."""
+    start = jf.Grid.from_function(lambda x: np.exp(-x[:, 0] ** 2), -2.0, 2.0, 16)
+    problem = jf.Problem(jf.Entropy() + jf.QuadraticPotential(1.0), start, tau=0.2, steps=2)
+    run = jf.flow(problem)
+    for rise in (1e-9, 1.0):
+        energy = run.initial_energy + rise
+        run.taken[0] = run.taken[0]._replace(energy=energy)
+        run.records[0] = dataclasses.replace(run.records[0], energy=energy)
+        report = check_run(problem, run)
+        assert report["monotone energy"].verdict is Verdict.UNDECIDED
+        assert report["stored energy"].verdict is Verdict.REJECTED  # it is that of no measure
+
+
+def test_a_stored_distance_that_the_witness_cannot_tell_apart_is_undecided() -> None:
+    """A coupling that is certified to a gap knows W2² to that gap, and the run may know better."""
+    start = jf.Particles(np.random.default_rng(3).normal(size=(30, 2)))
+    problem = jf.Problem(jf.QuadraticPotential(1.0), start, tau=0.01, steps=1)
+    run = jf.flow(problem)
+    squared, gap = run.records[0].distance_squared, check_run(problem, run)["transport"].measured
+    assert 0.0 < gap < 1e-9 * squared
+    for off, verdict in ((1e-12, Verdict.ACCEPTED), (1e-8, Verdict.REJECTED)):
+        said = dataclasses.replace(run.records[0], distance_squared=squared * (1.0 - off))
+        run.records[0] = said
+        assert check_run(problem, run)["stored distance"].verdict is verdict
+    two = np.array([1.0, 1.0])
+    for gap, verdict in ((0.0, Verdict.REJECTED), (1e-6, Verdict.UNDECIDED)):
+        off = np.array([0.0, 9e-7])
+        assert judge.stored("stored", two - off, two, 0.0 * two, 1, gap).verdict is verdict

@@ -284,3 +284,18 @@ def test_a_coupling_is_a_list_of_entries_and_no_table() -> None:
     squared, came = transport.coupling_cost(mu, mu, Witness("grid", flat))
     assert squared == 0.0
     assert came.tolist() == mu.points.tolist()  # the barycentres of where masses came from
+
+
+def test_a_gap_below_the_rounding_of_the_coordinates_is_undecided() -> None:
+    """Points at 2 that move by 1e-14: W2² is 1e-28, and coordinates know no more than that."""
+    away = 2.0 + np.array([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]) * 2.0**-45
+    old, new = Particles(away + 2.0**-46), Particles(away)
+    squared = float(new.weights @ ((new.points - old.points) ** 2).sum(axis=1))
+    f = 2.0 * (new.points - away.mean(axis=0)) @ (new.points - old.points)[0]
+    g = ((new.points - old.points) ** 2).sum(axis=1) - f
+    assert transport.duality(new, old, squared, f, g).verdict is Verdict.ACCEPTED
+    assert transport.duality(new, old, squared, f, g - 0.01 * squared).verdict is Verdict.UNDECIDED
+    bound = (transport.policy.ROUNDING * transport.policy.EPS) ** 2 * float(
+        new.weights @ (new.points**2).sum(axis=1)
+    )
+    assert transport.duality(new, old, squared, f, g - 1.1 * bound).verdict is Verdict.REJECTED

@@ -275,3 +275,17 @@ def test_points_whose_distances_overflow_are_told(size):
         whole = complete(problem, theirs)
     assert whole.records[0].witness is None
     assert check_run(problem, whole).verdict is Verdict.REJECTED
+
+
+def test_points_that_hardly_move_stay_with_themselves() -> None:
+    """Costs between all points are 1 and those of the step 1e-9: a linear program leaves 1e-14 of
+    the former, which is 1e-5 of the latter, and the step would miss its optimality condition."""
+    start = jf.Particles(np.random.default_rng(4).normal(size=(60, 2)))
+    V = jf.Potential(lambda x: np.cos(3.0 * x).sum(axis=1), gradient=lambda x: -3 * np.sin(3 * x))
+    problem = jf.Problem(V, start, tau=1e-5, steps=2)
+    theirs = jf.flow(problem)
+    said = [record.distance_squared for record in theirs.records]
+    theirs.records = [dataclasses.replace(record, witness=None) for record in theirs.records]
+    report = jf.check_run(problem, complete(problem, theirs))
+    assert report["stationarity"].verdict is jf.Verdict.ACCEPTED, report.text()
+    assert report["stored distance"].verdict is jf.Verdict.ACCEPTED, said

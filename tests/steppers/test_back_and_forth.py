@@ -270,3 +270,15 @@ def test_an_ascent_that_stops_where_much_is_missing_is_no_step():
     assert out.stats["missing"] > 1e-2 and out.status is jf.Status.MAX_ITERATIONS
     full = BackAndForth().step(F, mu, tau, {}, None)
     assert full.stats["missing"] < 1e-6 and full.status is jf.Status.CONVERGED
+
+
+def test_a_step_whose_linearisations_do_not_settle_is_not_called_converged() -> None:
+    """Repulsion is linearised at the new density. That the linearised step is right to what the
+    cells hide says nothing of the step, whose energy may rise."""
+    mu = jf.Grid.from_function(
+        lambda x: np.exp(-0.5 * ((x - 0.2) ** 2).sum(axis=1) / 0.36), [-2, -2], [2, 2], (12, 12)
+    )
+    F, tau = jf.QuadraticInteraction(-0.2) + jf.PowerEnergy(3.0), 4.0
+    out = BackAndForth().step(F, mu, tau, {}, None)
+    after = F.value(out.measure) + out.stats["coupling_cost"] / (2.0 * tau)
+    assert after < F.value(mu) + 8.0 * out.stats["resolution"] or not out.status.ok

@@ -10,7 +10,7 @@ from scipy.optimize import brentq
 
 import jkoflow as jf
 from jkoflow.functionals import GaussianKernel
-from jkoflow.status import InvalidProblem, NotDefined
+from jkoflow.status import InvalidProblem, NotDefined, Status
 from jkoflow.steppers import MeshNewton
 from jkoflow.steppers.mesh.descent import descend
 from jkoflow.steppers.mesh.newton import Assembly, System, conjugate_gradients
@@ -316,3 +316,15 @@ def test_a_long_step_is_stationary_where_its_slope_is_small() -> None:
     problem = jf.Problem(jf.PowerEnergy(2.0), disc, tau=1e9, steps=2)
     run = jf.flow(problem)
     assert jf.check_run(problem, run)["stationarity"].verdict is jf.Verdict.ACCEPTED
+
+
+def test_a_converged_step_balances_its_forces() -> None:
+    """Where the Hessian curves downwards it is straightened, and convergence is linear: what is
+    left to gain is 1e-8 of the energy long before the forces balance."""
+    F = jf.Entropy() - 0.5 * jf.MMD([[0.5, 0.0]], jf.functionals.GaussianKernel(1.0))
+    mu, tau = jf.Mesh.disc(1e-3, 3), 10.0
+    out = QUICK.step(F, mu, tau, {}, None)
+    moved, w = out.measure.nodes - mu.nodes, mu.weights
+    force = F.gradient(out.measure) + moved / tau
+    residual, slope = (np.sqrt(w @ (v**2).sum(axis=1)) for v in (force, moved / tau))
+    assert out.status is Status.CONVERGED and residual <= 1e-4 * slope  # the judge's bound

@@ -138,7 +138,7 @@ class _Solver:
 
         Each ascent is as accurate as the linearisation before it deserves, the last one fully.
         """
-        best: tuple[float, Ascent[DualPoint], Grid] | None = None
+        best: tuple[float, Ascent[DualPoint], Grid, float] | None = None
         converged, aim = False, self.options.tolerance
         tolerance = aim if self.smooth.linear else max(aim, _FIRST)
         for _ in range(self.options.max_rounds):
@@ -149,24 +149,24 @@ class _Solver:
             rho = self._density(found.point)
             place, converged = found.point.place, found.converged
             if self.smooth.linear:
-                best = (0.0, found, rho)
+                best = (0.0, found, rho, 0.0)
                 break
             value = self.F.value(rho) + found.point.transport
             fine = tolerance <= aim  # values of coarse ascents may be below the minimum
+            mismatch = abs(self.smooth.mismatch(rho)) / self._lost(self.energy, value)
             if best is None or value < best[0]:
-                best = (value if fine else np.inf, found, rho)
+                best = (value if fine else np.inf, found, rho, mismatch)
             elif fine:
                 self.smooth.damp()
-            mismatch = abs(self.smooth.mismatch(rho)) / self._lost(self.energy, value)
             if mismatch <= _MATCHED * aim and fine:
-                best = (value, found, rho)
+                best = (value, found, rho, 0.0)
                 break
             tolerance = max(aim, min(tolerance, mismatch / _MATCHED))
             self.smooth.move(rho)
         else:
             converged = False
         assert best is not None
-        return self._output(best[1], best[2], converged)
+        return self._output(best[1], best[2], converged, best[3])
 
     def _lost(self, energy: float, objective: float) -> float:
         """Energy that the step loses; at least a thousandth of what the cells' size hides."""
@@ -231,7 +231,10 @@ class _Solver:
         size = float((self.mu.upper - self.mu.lower).max())
         return max(stiff, heavy / size**2), heavy
 
-    def _output(self, found: Ascent[DualPoint], rho: Grid, converged: bool) -> StepOutput:
+    def _output(
+        self, found: Ascent[DualPoint], rho: Grid, converged: bool, mismatch: float
+    ) -> StepOutput:
+        """The step; ``mismatch`` is what the last linearisation may have cost, of what is lost."""
         point = found.point
         plan = plan_of(point, rho)
         primal = self._linear_energy(point.dual, rho) + plan.squared / (2.0 * self.tau)
@@ -240,7 +243,8 @@ class _Solver:
         # kinks of ψ^c may end the ascent early; and the gap of a short step says little
         lost = self._lost(self._linear_energy(point.dual), point.value)
         missing = found.expected / (2.0 * max(lost, point.transport))
-        fine = converged or (gap <= _RESOLVED * self.floor and missing <= _NEARLY)
+        nearly = missing + mismatch <= _NEARLY  # the gap is that of the linearised step
+        fine = converged or (gap <= _RESOLVED * self.floor and nearly)
         gathered = float(rho.weights.max()) > _POINTLIKE
         ended = found.iterations < self.options.max_iterations
         status = Status.STALLED if ended else Status.MAX_ITERATIONS

@@ -130,6 +130,7 @@ class Objective:
     def slopes(self, at: Place) -> Slopes:
         """What the fixed-point iteration needs, and how far ``at`` is from its end."""
         values, vectors = np.linalg.eigh(at.root)
+        values = np.maximum(values, 0.0)  # rounding may make the least of a flat law negative
         b, G = self._smooth_slopes(at.mean + self.z @ at.root)
         sums = values[:, None] + values
         inner = vectors.T @ (G + G.T) @ vectors

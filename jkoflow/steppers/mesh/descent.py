@@ -29,7 +29,9 @@ class Descended(NamedTuple):
 
 
 def descend(objective: MeshObjective, tolerance: float, max_iterations: int) -> Descended:
-    """From the old nodes, until half the decrement is ``tolerance`` of the energy lost.
+    """From the old nodes, until half the decrement is ``tolerance`` of the energy lost, and the
+    forces balance: where the Hessian had to be straightened, convergence is linear, and what is
+    little to the energy may be much to the residual.
 
     The energy lost is counted from the first iterate, and up to ten times what the step pays for
     transport: a long step loses much more than its slope W2/τ shows. Conjugate gradients are as
@@ -57,8 +59,9 @@ def descend(objective: MeshObjective, tolerance: float, max_iterations: int) -> 
         small = 0.5 * found.decrement <= tolerance * lost + rounding
         if small and (not found.curved or found.decrement <= rounding):
             last = objective.at(here.x + found.step) if length == 1.0 else here
-            better = last.value <= here.value + rounding
-            return ended(last if better else here, Status.CONVERGED, k, found.decrement)
+            last = last if last.value <= here.value + rounding else here
+            if found.decrement <= rounding or objective.stationary(last):
+                return ended(last, Status.CONVERGED, k, found.decrement)
         if k == max_iterations:
             break
         new = _line_search(objective, here, found, length, rounding)

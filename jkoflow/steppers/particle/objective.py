@@ -99,7 +99,7 @@ class Objective:
         """Measure the noise of values, which a small difference of large numbers has, by third
         differences (Moré and Wild 2011): of a smooth function nothing is left of those over steps
         of 1e-7 of the cloud's width. Whether it is more than was known."""
-        signs = 1.0 - 2.0 * (np.arange(here.x.size) % 2).reshape(here.x.shape)
+        signs = 1.0 - 2.0 * (np.indices(here.x.shape).sum(axis=0) % 2)
         away = here.x - self.w @ here.x
         step = signs * (1e-7 * self.norm(away) + 64 * _EPS * np.abs(here.x))
         near = [self.attempt(here.x + k * step) for k in range(8)]
