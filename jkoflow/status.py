@@ -30,7 +30,7 @@ class Status(Enum):
     UNBOUNDED = "the step's objective has no minimiser: it is unbounded from below"
     INFEASIBLE = "no admissible measure satisfies the step's constraints"
     SOLVER_FAILED = "the external solver gave no usable answer"
-    DEGENERATE = "simplices of the mesh became nearly flat; re-mesh, or take a smaller tau"
+    DEGENERATE = "the mesh is nearly flat, or covers itself; re-mesh, or take a smaller tau"
     UNRESOLVED = "mass gathered in single cells, which a grid cannot tell from points: finer cells"
     NON_FINITE = "a value that is not finite (NaN or infinity) appeared"
     LOST_MASS = "the total mass changed during a step"

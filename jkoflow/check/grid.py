@@ -172,8 +172,10 @@ def stationarity(s: GridStep, low: Array, high: Array) -> Finding:
         low, high = _around(low, axis, np.minimum), _around(high, axis, np.maximum)
     rho = s.after.density
     off = np.maximum(0.0, np.maximum(low - rho, rho - high))
-    return at_most("stationarity", float(off.sum()) * s.after.cell_volume, policy.OUTSIDE, (),
-                   "the density is not the one that its potential buys")  # fmt: skip
+    outside = float(off.sum()) * s.after.cell_volume
+    doubt = Verdict.UNDECIDED if outside <= policy.OUTSIDE_REJECTED else Verdict.REJECTED
+    return at_most("stationarity", outside, policy.OUTSIDE, (),
+                   "the density is not the one that its potential buys", doubt)  # fmt: skip
 
 
 def _around(f: Array, axis: int, extreme: np.ufunc) -> Array:

@@ -40,9 +40,10 @@ obstacle, whole cells go to either side, and it is up to 8."""
 SHARE = 0.25
 """Of what any step on a grid can gain, Σh²/(8τ) may hide at most this: else staying would do."""
 
-OUTSIDE = 2e-3
+OUTSIDE, OUTSIDE_REJECTED = 2e-3, 2e-2
 """Mass by which a density on a grid may lie outside of what its potential buys nearby, at prices
-as inexact as cells make them. Honest steps leave less than 1e-3, most of it at jumps of the map."""
+as inexact as cells make them. Honest steps leave less than 1e-3, most at jumps of the map, but
+up to 1.2e-2 in flat tails on coarse cells: only far above the bound is a step wrong for sure."""
 
 WEAK, WEAK_REJECTED = 1e-2, 4.0
 """Residual of a step on a grid against smooth fields, relative to the slope W2/τ, besides what

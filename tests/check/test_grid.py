@@ -326,7 +326,7 @@ def test_standing_still_costs_nothing() -> None:
 
 def test_a_density_may_lie_between_its_neighbours_prices() -> None:
     """The band of a cell is that of the cells around it, corners included; what leaves it counts
-    with the cell's volume, and two thousandths of the mass may."""
+    with the cell's volume, and two thousandths of the mass may; ten times as much is a fault."""
     rng = np.random.default_rng(5)
     grid = jf.Grid(np.ones((5, 6)) / 30.0, [0, 0], [5.0, 6.0])
     s = GridStep(F, grid, grid, TAU, None, 0.0, 0.0)
@@ -338,7 +338,8 @@ def test_a_density_may_lie_between_its_neighbours_prices() -> None:
                 near = np.s_[max(i - 1, 0) : i + 2, max(j - 1, 0) : j + 2]
                 off += max(0.0, low[near].min() - 1 / 30, 1 / 30 - high[near].max())
         assert stationarity(s, low, high).measured == pytest.approx(off, rel=1e-12, abs=1e-15)
-    for part, verdict in ((0.999, Verdict.ACCEPTED), (1.001, Verdict.REJECTED)):
+    for part, verdict in ((0.999, Verdict.ACCEPTED), (1.001, Verdict.UNDECIDED),
+                          (9.99, Verdict.UNDECIDED), (10.01, Verdict.REJECTED)):  # fmt: skip
         level = (1.0 - part * 2e-3) / 30.0
         flat = np.full((5, 6), level)
         assert stationarity(s, 0.0 * flat, flat).verdict is verdict

@@ -15,6 +15,7 @@ from jkoflow.steppers import MeshNewton
 from jkoflow.steppers.mesh.descent import descend
 from jkoflow.steppers.mesh.newton import Assembly, System, conjugate_gradients
 from jkoflow.steppers.mesh.objective import MeshObjective
+from jkoflow.steppers.mesh.stepper import turned
 
 QUICK = MeshNewton(proved=0)
 
@@ -328,3 +329,27 @@ def test_a_converged_step_balances_its_forces() -> None:
     force = F.gradient(out.measure) + moved / tau
     residual, slope = (np.sqrt(w @ (v**2).sum(axis=1)) for v in (force, moved / tau))
     assert out.status is Status.CONVERGED and residual <= 1e-4 * slope  # the judge's bound
+
+
+def bent(turn):
+    """A strip, and the strip bent along an arc of so many radians."""
+    strip = jf.Mesh.box([0, 0], [1.0, 0.1], (40, 4))
+    x, y = strip.nodes.T
+    angle, radius = turn * x, 1.0 + y
+    return strip, strip.with_nodes(radius[:, None] * np.stack([np.sin(angle), np.cos(angle)], 1))
+
+
+@pytest.mark.parametrize("turn, covers", [(0.3, False), (1.2, False), (7.0, True)])
+def test_a_mesh_that_covers_itself_is_seen_though_no_simplex_turns(turn, covers):
+    """⟨Δx, ΔX⟩ < 0 for some pair from where the strip's direction is turned by a right angle."""
+    strip, arc = bent(turn)
+    assert turned(strip, arc) is covers
+
+
+@pytest.mark.parametrize("F, tau", [
+    (jf.PowerEnergy(2.0), 30.0), (jf.PowerEnergy(0.6), 0.03), (jf.Entropy(), 30.0),
+])  # fmt: skip
+def test_long_steps_of_smooth_laws_do_not_turn(F, tau):
+    mu = jf.Mesh.disc(1.0, 8)
+    out = step(F, mu, tau)
+    assert out.status is jf.Status.CONVERGED and not turned(mu, out.measure)

@@ -11,6 +11,7 @@ from ...arguments import is_finite
 from ...functionals.base import Functional
 from ...measures.base import Measure
 from ...measures.mesh import Mesh
+from ...measures.remeshing import boundary
 from ...record import State, Witness
 from ...status import InvalidProblem, NotDefined, Status
 from ...transport.pairing import pairing_potentials
@@ -19,6 +20,7 @@ from .descent import descend
 from .objective import MeshObjective
 
 _SWEEPS = 30
+_TURNED = -0.1  # cosine: what the mesh's own coarseness makes of neighbours stays above
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class MeshNewton(Stepper):
         found = descend(MeshObjective(F, mu, tau), self.tolerance, self.max_iterations)
         after = mu.with_nodes(found.nodes)
         quality, status = float(after.quality().min()), found.status
-        if status is Status.CONVERGED and quality < self.worst_quality:
+        if status is Status.CONVERGED and (quality < self.worst_quality or turned(mu, after)):
             status = Status.DEGENERATE
         moved = ((after.nodes - mu.nodes) ** 2).sum(axis=1)
         stats = {**found.stats, "quality": quality}
@@ -93,3 +95,18 @@ class MeshNewton(Stepper):
         if found is None:
             return Witness("pairing", {"order": order})
         return Witness("pairing", {"order": order, "f": found.f, "g": found.g})
+
+
+def turned(before: Mesh, after: Mesh) -> bool:
+    """Whether places of the boundary came to lie the other way round: ⟨X_i − X_j, x_i − x_j⟩ < 0.
+
+    Along an optimal map none do. Where some do clearly, parts of the mesh cover each other, though
+    each simplex is as it should be; densities are then those of no law. At most 400 nodes
+    of the boundary are looked at.
+    """
+    nodes = np.unique(boundary(before.simplices))
+    kept = nodes[:: len(nodes) // 400 + 1]
+    X, x = after.nodes[kept], before.nodes[kept]
+    dX, dx = X[:, None] - X, x[:, None] - x
+    along = np.einsum("ijk,ijk->ij", dX, dx)
+    return bool((along < _TURNED * np.sqrt((dX**2).sum(axis=2) * (dx**2).sum(axis=2))).any())
