@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .base import Array
-from .cells import Cells
+from .cells import Cells, node_weights
 from .cubature import coefficients
 from .lengths import norms
 
@@ -87,6 +87,27 @@ class Laws:
         came.x.setflags(write=False)
         return came
 
+    @property
+    def consistent(self) -> bool:
+        """Whether what the measures keep besides their arrays is that of their arrays.
+
+        A copy that somebody changed may hand out the weights, masses or points of another law.
+
+        Examples
+        --------
+        >>> from jkoflow import Gaussian
+        >>> mu = Gaussian(0.0, 1.0)
+        >>> mu.__dict__["points"] = 2 * mu.points
+        >>> Laws([mu]).consistent, Laws([Gaussian(0.0, 1.0)]).consistent
+        (False, True)
+        """
+        mu = self.mu
+        if self.cells:
+            weights, log_mass = node_weights(mu.mass), np.log(mu.mass)
+            same = _near(self.w, weights) and _near(mu.log_mass, log_mass)
+            return same and all(_same(nu.log_mass, mu.log_mass) for nu in self.measures)
+        return all(_fresh(nu) for nu in self.measures)
+
     def is_decomposed(self, tolerance: float) -> bool:
         """Whether ``std`` and ``vectors`` are those of the covariances, relatively."""
         U, C = self.vectors, self.covariances
@@ -95,6 +116,28 @@ class Laws:
         off = np.abs(squares - C).max(axis=(1, 2))
         return bool((np.abs(turned) <= tolerance).all() and
                     (off <= tolerance * np.abs(C).max(axis=(1, 2))).all())
+
+    def widened(self, change: Array, rounding: Array) -> Array:
+        """W2 (K,) to Gaussians of the same means with covariances Σ + ``change`` (K, d, d).
+
+        In the axes of Σ = diag(s²), to first order, (½ Σ D_ij²/(s_i² + s_j²))^½; with s_i and the
+        new roots of the diagonal instead of 2s_i, exact for diagonal D. Of each entry counts what
+        is above its ``rounding`` (K,): a variance of 1e-16 is a standard deviation of 1e-8.
+
+        Examples
+        --------
+        >>> from jkoflow import Gaussian
+        >>> laws = Laws([Gaussian([0.0, 0.0], np.diag([1.0, 1e-6]))])
+        >>> laws.widened(np.diag([0.0, 3e-6])[None], np.zeros(1)).round(9)  # from 1e-3 to 2e-3
+        array([0.001])
+        """
+        U, s = self.vectors, self.std
+        D = np.swapaxes(U, 1, 2) @ change @ U
+        s = s + np.sqrt(np.maximum(0.0, s**2 + np.einsum("kii->ki", D)))
+        off = np.maximum(0.0, np.abs(D) - rounding[:, None, None])
+        size = s[:, :, None] ** 2 + s[:, None, :] ** 2
+        shares = np.divide(2.0 * off**2, size, out=np.where(off > 0, np.inf, 0.0), where=size > 0)
+        return np.asarray(np.sqrt(shares.sum(axis=(1, 2))))
 
     def tangents(self, v: Array) -> Array:
         """Of fields v (K, n, d) at the points; for Gaussians, the tangent vectors they stand for.
@@ -164,3 +207,16 @@ def alike(mu: Any, nu: Any) -> bool:
 
 def _same(a: Any, b: Any) -> bool:
     return a is b or np.array_equal(a, b)
+
+
+def _near(a: Any, b: Any) -> bool:
+    """Whether arrays are the same up to the last digits of the largest entry."""
+    same = np.shape(a) == np.shape(b)
+    return same and bool((np.abs(a - b) <= 1e-12 * np.abs(b).max(initial=0.0)).all())
+
+
+def _fresh(mu: Any) -> bool:
+    """Whether properties that are computed once would be computed so again."""
+    held = [(getattr(type(mu), name, None), array) for name, array in vars(mu).items()
+            if name in ("sqrt_cov", "points", "weights", "volumes")]  # fmt: skip
+    return all(isinstance(f, cached_property) and _near(a, f.func(mu)) for f, a in held)
