@@ -137,7 +137,7 @@ def test_a_tau_wrong_by_a_tenth_is_not_accepted(name: str) -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
 def test_bumps_that_spread_alike_to_both_sides_are_told_apart(count: int) -> None:
-    """By symmetry no field with fewer half waves than bumps sees that they spread, however wrong τ is;
+    """By symmetry no field with fewer half waves than bumps sees that they spread, whatever τ was;
     of four, none with fewer than eight does."""
     centres = (np.arange(count) + 0.5) * 4.0 / count - 2.0
     mu = jf.Grid.from_function(

@@ -230,3 +230,16 @@ def test_what_is_no_witness_is_refused(junk: Any) -> None:
     mu = jf.Particles([[1.0, 0.0], [0.0, 1.0]])
     with pytest.raises(jf.status.InvalidProblem, match="witness"):
         check_step(jf.QuadraticPotential(1.0), mu, mu, 0.1, witness=junk)
+
+
+def test_a_run_whose_question_cannot_be_read_is_a_finding_of_any_judge() -> None:
+    class Mute(jf.Problem):
+        def spec(self) -> dict[str, Any]:
+            raise RuntimeError("no")
+
+    problem = jf.Problem(jf.Entropy(), jf.Gaussian(0.0, 1.0), tau=0.1, steps=2)
+    for judge, stepper in ((check_run, None), (jf.check_second_order, jf.steppers.SecondOrder())):
+        run = jf.flow(problem, stepper)
+        assert judge(problem, run).verdict is Verdict.ACCEPTED
+        run.problem = Mute(jf.Entropy(), problem.initial, tau=0.1, steps=2)
+        assert judge(problem, run)["identity"].verdict is Verdict.REJECTED
