@@ -184,8 +184,8 @@ def _maps(after: Laws, before: Laws, witnesses: Sequence[Witness | None]) -> Tra
     squared = (away * away).sum(axis=(1, 2))
     old = before.covariances
     room = policy.EPS * (16.0 * np.linalg.norm(old, axis=(1, 2)) + (after.std**2).max(axis=1))
-    off = before.widened(moved @ np.swapaxes(moved, 1, 2) - old, room)
     bound = policy.MAP * np.minimum(1e4 * np.sqrt(squared), np.linalg.norm(before.std, axis=1))
+    off = before.widened(moved @ np.swapaxes(moved, 1, 2) - old, room, bound)
     finding = worst(CLAIM, off, bound, (), "the map does not take the new law to the old one")
     return Transport(squared, away, np.zeros(len(A)), finding)
 
