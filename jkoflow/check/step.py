@@ -128,8 +128,7 @@ def membership(before: Laws, after: Laws, walls: Walls = None) -> Finding:
     if new.kind == "mesh" and not alike(old, new):
         raise Decided(undecided(claim, "the mesh was changed: no step leads from one to the other"))
     if new.kind not in DISCRETE or not (is_registered(old) and is_registered(new)):
-        why = f"the judge has no arithmetic for steps of such a {new.kind}: {type(new).__name__}"
-        raise Decided(undecided(claim, why))
+        raise Decided(undecided(claim, f"no arithmetic for steps of a {type(new).__name__}"))
     for laws in (before, after):
         w, wrong = laws.w, ""
         x = laws.means[:, None] if laws.gaussian else laws.x

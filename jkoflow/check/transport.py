@@ -182,10 +182,9 @@ def _maps(after: Laws, before: Laws, witnesses: Sequence[Witness | None]) -> Tra
     away = after.stretches(after.means - before.means, after.std)
     away[:, 1:] -= np.swapaxes(after.vectors, 1, 2) @ moved
     squared = (away * away).sum(axis=(1, 2))
-    old = before.covariances
-    room = policy.EPS * (16.0 * np.linalg.norm(old, axis=(1, 2)) + (after.std**2).max(axis=1))
+    room = policy.EPS * (16.0 * (before.std**2).sum(axis=1) + (after.std**2).max(axis=1))
     bound = policy.MAP * np.minimum(1e4 * np.sqrt(squared), np.linalg.norm(before.std, axis=1))
-    off = before.widened(moved @ np.swapaxes(moved, 1, 2) - old, room, bound)
+    off = before.widened(moved @ np.swapaxes(moved, 1, 2) - before.covariances, room, bound)
     finding = worst(CLAIM, off, bound, (), "the map does not take the new law to the old one")
     return Transport(squared, away, np.zeros(len(A)), finding)
 
