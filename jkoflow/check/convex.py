@@ -39,11 +39,9 @@ def modulus(F: Functional, mu: Measure) -> float | None:
         lam = float(F.convexity)  # type: ignore[arg-type]
     except Exception:  # None, or a user's claim that raises, which the attack on F will say
         return None
-    if mu.kind == "mesh" and F.internal.terms:  # simplices are not convex in their nodes
-        return None
-    if mu.kind == "gaussian" and not {type(f) for _, f in F.terms} <= _AFFINE:
-        return None
-    return lam if np.isfinite(lam) else None
+    turned = mu.kind == "gaussian" and not {type(f) for _, f in F.terms} <= _AFFINE
+    folded = mu.kind == "mesh" and F.internal.terms  # simplices are not convex in their nodes
+    return lam if np.isfinite(lam) and not (turned or folded) else None
 
 
 class Reference(NamedTuple):
@@ -69,8 +67,7 @@ def slope_decay(s: Steps, lam: float) -> Finding:
     excess = fall * s.slope - s.old.slope - s.with_spread(s.r)
     bound = s.old.blur + s.new.rows.blur + np.abs(fall) * s.blind / s.tau
     bound += UNIT * (s.old.slope + s.slope) + hidden(s.old, s.new.rows, s.slope * s.tau)
-    reason = "the slope falls too slowly"
-    return worst("slope decay", excess, bound, ASSUMED, reason, first=s.first)
+    return worst("slope decay", excess, bound, ASSUMED, "the slope falls too slowly", first=s.first)
 
 
 def against(s: Steps, lam: float, other: Reference) -> list[Finding]:

@@ -86,8 +86,7 @@ def evaluate(F: Functional, mu: Measure) -> Evaluated:
         except (InvalidFunctional, InvalidMeasure):  # too near to the edge of F's domain
             blur = shift = np.inf
     margin = policy.ROUNDING * policy.EPS * scale + 4.0 * shift
-    size = sum(norm(p, w) for p in parts)
-    gradient = np.asarray(sum(parts))
+    size, gradient = sum(norm(p, w) for p in parts), np.asarray(sum(parts))
     return Evaluated(mu, energy, margin, gradient, 8.0 * blur, size, consistent(F, mu))
 
 

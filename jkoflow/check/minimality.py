@@ -69,8 +69,7 @@ def gap(s: Steps, what: str, lam: Array, r: Array, assumed: tuple[str, ...]) -> 
     bound = policy.GAP * np.maximum(0.0, s.old.energy - new.energy)
     bound += s.old.margin + new.margin + new.blur * (new.blur / kappa)
     reason = lambda k: f"the gap is not certified: r = {r[k]:.3g}, κ = {kappa[k]:.3g}"  # noqa: E731
-    doubt = Verdict.UNDECIDED
-    return worst(claim, r * (r / (2.0 * kappa)), bound, assumed, reason, doubt, s.first)
+    return worst(claim, r * (r / (2.0 * kappa)), bound, assumed, reason, Verdict.UNDECIDED, s.first)
 
 
 def nearby(s: Steps, k: int) -> float | None:

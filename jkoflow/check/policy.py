@@ -17,7 +17,10 @@ TRANSPORT_GAP = 1e-9
 points; 1e-9 of W2²/(2τ) is far below what the energy inequality or the gap could notice."""
 
 MAP = 1e-10
-"""Relative error of AΣ⁺A = Σ. Eigendecompositions reach EPS times the condition number."""
+"""How far a map may lead beside the old Gaussian, in W2: relative to its breadth, and 1e4 times
+that relative to the step, a hundredth of what stationarity allows. Relative to Σ it would say
+nothing of thin directions and of small steps. Honest maps miss by 1e-15 to 1e-11 of the breadth,
+after rounding of Σ."""
 
 STORED = 1e-11
 """Relative: a stored number against the same number recomputed by the same formula, on another

@@ -242,10 +242,8 @@ class Walk:
 
     def totals(self) -> Iterator[Finding]:
         """Σ W2²/(2τ) ≤ F_0 − F_K over the steps that could be judged, and the two halves."""
-        if self.first is None or self.last is None or self.count == 0:
-            return
-        if self.first.measure.kind == "grid":  # each step was allowed for what cells hide
-            return
+        if not (self.first and self.last and self.count) or self.first.measure.kind == "grid":
+            return  # on grids each step was allowed for what cells hide
         d, spent = self.dissipation, float(self.first.rows.energy[0] - self.last.rows.energy[0])
         room = d.room + float(self.last.rows.margin[0])
         reason = "the steps together cost more than the energy they lose"
@@ -259,7 +257,7 @@ class Walk:
         for where, at in (("initial measure", self.first), ("last measure", self.last)):
             if at is None:
                 continue
-            mu = at.measure
+            mu: Any = at.measure
             attacked, mu = on_some_cells(F, mu) if isinstance(mu, Grid) else (F, mu)
             here = guarded("evaluation", partial(evaluate, attacked, mu))
             if isinstance(here, Finding):

@@ -27,7 +27,7 @@ from .samples_resampling import (
     signs,
     step_down,
 )
-from .samples_target import Target, is_level, labels_of, points_of, target_of
+from .samples_target import Target, is_level, labels_of, outliers, points_of, target_of
 from .verdict import Finding, Report, Verdict
 
 SHORT = 50
@@ -189,7 +189,7 @@ def _battery(
         families += [] if p is None else [{"mode masses": np.float64(p)}]
     corrected = np.concatenate(across([np.array(list(family.values())) for family in families]))
     names = [name for family in families for name in family]
-    return {name: float(p) for name, p in zip(names, corrected, strict=True)}
+    return {name: float(p) for name, p in zip(names, corrected, strict=True)} | outliers(x, target)
 
 
 def _reference_size(n: int, limited: int | None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import logsumexp
@@ -20,10 +21,15 @@ _KEPT = 18.0
 _RESOLVED = 1e-3
 
 
-def grid_law(
-    f: LogDensity, x: Array, *, cheap: bool
-) -> Callable[[int, np.random.Generator], Array] | None:
-    """A function (m, rng) → (m, D) that draws from exp(f)/Z for D ≤ 2, or None.
+class GridLaw(NamedTuple):
+    """``draw(m, rng)`` gives points (m, D); ``tail(level)`` is the mass where f is at most that."""
+
+    draw: Callable[[int, np.random.Generator], Array]
+    tail: Callable[[float], float]
+
+
+def grid_law(f: LogDensity, x: Array, *, cheap: bool) -> GridLaw | None:
+    """exp(f)/Z for D ≤ 2, or None.
 
     The box starts around the points and grows until f is low on its whole border, so that modes
     without any point are found if their tails reach the box. None where that does not happen or
@@ -31,20 +37,22 @@ def grid_law(
 
     Examples
     --------
-    >>> draw = grid_law(lambda z: -0.5 * z[:, 0] ** 2, np.zeros((5, 1)), cheap=True)
-    >>> y = draw(100_000, np.random.default_rng(0))
-    >>> round(float(y.var()), 1)
-    1.0
+    >>> law = grid_law(lambda z: -0.5 * z[:, 0] ** 2, np.array([[0.0], [3.0]]), cheap=True)
+    >>> y = law.draw(100_000, np.random.default_rng(0))
+    >>> round(float(y.var()), 1), round(law.tail(-0.5 * 3.0**2), 4)
+    (1.0, 0.0027)
     """
     with np.errstate(all="ignore"):
         try:
-            box = _grown(f, x)
-            if box is None:
+            found = _grown(f, x)
+            if found is None:
                 return None
+            box, wide, heights = found
             cells = (_CELLS if cheap else _COSTLY)[x.shape[1]]
             fine, coarse = _Grid(box, cells), _Grid(box, cells // 2)
             values = fine.values(f)
-            error = fine.log_integral(values) - coarse.log_integral(coarse.values(f))
+            log_z = fine.log_integral(values)
+            error = log_z - coarse.log_integral(coarse.values(f))
         except JkoflowError:  # f is not defined on some part of the box
             return None
     if not abs(error) <= _RESOLVED:
@@ -57,7 +65,12 @@ def grid_law(
         centres = fine.centres(np.minimum(cell, len(masses) - 1))
         return centres + fine.size * (rng.random(centres.shape) - 0.5)
 
-    return draw
+    def tail(level: float) -> float:
+        with np.errstate(all="ignore"):
+            below = np.where(heights <= level, heights, -np.inf)
+            return float(np.exp(min(0.0, wide.log_integral(below) - log_z)))
+
+    return GridLaw(draw, tail)
 
 
 class _Grid:
@@ -79,8 +92,9 @@ class _Grid:
         return float(logsumexp(values) + np.log(self.size).sum())
 
 
-def _grown(f: LogDensity, x: Array) -> Array | None:
-    """A box on whose border f is low, cut down to where it is not."""
+def _grown(f: LogDensity, x: Array) -> tuple[Array, _Grid, Array] | None:
+    """A box where f is not low; and a larger one around the points, with f on coarse cells there,
+    on whose border it is low."""
     low, high = x.min(axis=0), x.max(axis=0)
     width = np.maximum(high - low, 1e-3 * np.maximum(1.0, np.abs(low) + np.abs(high)))
     box = np.stack([low - 0.5 * width, high + 0.5 * width])
@@ -94,7 +108,7 @@ def _grown(f: LogDensity, x: Array) -> Array | None:
         ends = [[np.take(values, e, axis=a).max() for a in axes] for e in (0, -1)]
         reach = np.array(ends) > top - _OPEN
         if not reach.any():
-            return _cut(grid, values, top)
+            return _cut(grid, values, top), grid, values.ravel()
         grow = 0.3 * (box[1] - box[0])
         box = box + np.stack([-grow, grow]) * reach
     return None

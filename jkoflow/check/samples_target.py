@@ -35,6 +35,8 @@ UNSEEN = (
     "and a mode that no point has visited is invisible"
 )
 GRID = "points of ρ* come from its density on a grid, resolved to 1e-3 in log Z"
+RARE = 1000.0
+"""A single point is held against alpha/RARE: it has to be absurd, and hardly costs the others."""
 _FEW = 500
 _BLOCK = 2000  # points at once where the gradient of S is wanted at points that carry no mass
 
@@ -46,7 +48,8 @@ class Target:
     ``limited`` is the number of reference points there are, where they cannot be drawn at will;
     ``log_density`` is log ρ* up to a constant, and ``force`` its gradient, about: where S is not
     linear, that of a part of the sample. ``weighted`` is the score as a function of the weights of
-    the points, where ρ* depends on them.
+    the points, where ρ* depends on them. ``tail`` is ρ*'s mass where log_density is at most some
+    level, if it is known.
     """
 
     score: Array
@@ -56,6 +59,7 @@ class Target:
     weighted: Callable[[Array], Array] | None
     limited: int | None
     assumptions: tuple[str, ...]
+    tail: Callable[[float], float] | None = None
 
 
 def target_of(F: Functional, x: Array, reference: Any) -> Target:
@@ -75,10 +79,19 @@ def target_of(F: Functional, x: Array, reference: Any) -> Target:
     if law is not None:
         return _with_points(target, law)
     if target.log_density is not None and x.shape[1] <= 2:
-        draw = grid_law(target.log_density, x, cheap=local.linear)
-        if draw is not None:
-            return replace(target, draw=draw, assumptions=(*notes, GRID))
+        grid = grid_law(target.log_density, x, cheap=local.linear)
+        if grid is not None:
+            return replace(target, draw=grid.draw, tail=grid.tail, assumptions=(*notes, GRID))
     return replace(target, assumptions=(*target.assumptions, UNSEEN))
+
+
+def outliers(x: Array, target: Target) -> dict[str, float]:
+    """A bound of the chance that any of n points is where ρ* is as low as at the lowest of these,
+    times `RARE`, if that is known: exchanges of labels and bounded functions do not see one point.
+    """
+    if target.tail is None or target.log_density is None:
+        return {}
+    return {"outliers": min(1.0, RARE * len(x) * target.tail(float(target.log_density(x).min())))}
 
 
 def split(F: Functional) -> tuple[Smooth, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from ..verdict import Decided, Finding, Report, Verdict, at_most, rejected, unde
 from . import policy
 from .convex import Reference
 from .evaluate import Rows
+from .functional import guarded
 from .residual import Steps, steps_of
 from .run import Walk, completeness, identity, stored, worst_of_each
 from .step import evaluated, judged, membership, told
@@ -100,7 +102,7 @@ class _Walk:
 
     def findings(self, run: Any) -> Iterator[Finding]:
         """All that is to be said of the run."""
-        yield identity(self.problem, run)
+        yield guarded("identity", partial(identity, self.problem, run))
         ends = Walk(self.problem, self.times)
         yield from told(ends.start(float(run.initial_energy)))
         if ends.first is not None:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from ..arguments import is_finite
 from ..functionals.base import Functional
 from ..functionals.scale import at_scale_of
-from ..measures.base import Measure, a_measure
+from ..measures.base import Measure, a_measure, is_registered
 from ..measures.many import Laws, alike
 from ..measures.order import kept_sorted
 from ..problem import interval
@@ -127,8 +127,8 @@ def membership(before: Laws, after: Laws, walls: Walls = None) -> Finding:
         raise Decided(rejected(claim, "the two densities live on different grids"))
     if new.kind == "mesh" and not alike(old, new):
         raise Decided(undecided(claim, "the mesh was changed: no step leads from one to the other"))
-    if new.kind not in DISCRETE:
-        raise Decided(undecided(claim, f"the judge has no arithmetic for steps of a {new.kind}"))
+    if new.kind not in DISCRETE or not (is_registered(old) and is_registered(new)):
+        raise Decided(undecided(claim, f"no arithmetic for steps of a {type(new).__name__}"))
     for laws in (before, after):
         w, wrong = laws.w, ""
         x = laws.means[:, None] if laws.gaussian else laws.x
@@ -140,7 +140,9 @@ def membership(before: Laws, after: Laws, walls: Walls = None) -> Finding:
             wrong = "a radius is negative"
         elif walls and (x.min() < walls[0] or x.max() > walls[1]):
             wrong = f"there is mass outside of the walls {walls}"
-        elif laws.gaussian and not laws.is_decomposed(policy.MAP):
+        elif not laws.consistent:
+            wrong = "weights, masses or points are not those of the measure's own arrays"
+        elif laws.gaussian and not laws.is_decomposed(policy.ROUNDING * policy.EPS * new.dim):
             wrong = "the eigenvalues and eigenvectors are not those of the covariance"
         if wrong:
             raise Decided(rejected(claim, wrong))
@@ -192,6 +194,8 @@ def stationarity(s: Steps) -> Finding:
         return s.somewhere(undecided(claim, f"rounding alone leaves a residual of {blur:.3g}"))
 
     def excuse(k: int) -> str:
+        if s.r[k] <= bound[k]:
+            return "it holds, but points came from several places: some of them may part"
         if s.held[k] <= bound[k]:
             return "it holds only if ends are held on walls that F pulls them off"
         if not consistent(s.F, s.new.laws.mu):
@@ -204,7 +208,7 @@ def stationarity(s: Steps) -> Finding:
 
     reason = lambda k: excuse(k) or "the optimality condition does not hold"  # noqa: E731
     doubt = lambda k: Verdict.UNDECIDED if excuse(k) else Verdict.REJECTED  # noqa: E731
-    return worst(claim, s.r, bound, (), reason, doubt, s.first)
+    return worst(claim, s.with_spread(s.r), bound, (), reason, doubt, s.first)
 
 
 def left_below(s: Steps) -> float:

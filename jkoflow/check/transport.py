@@ -67,10 +67,12 @@ def _false(reason: str) -> Decided:
 def _read(witness: Witness, name: str, shape: tuple[int, ...], kinds: str = "biuf") -> Any:
     """An array of the witness, if it is one: of this shape, real and finite."""
     array = np.asarray(witness.arrays.get(name))
+    if kinds != "iu" and array.dtype.kind in kinds:
+        array = array.astype(float, copy=False)  # before its size is looked at, which may overflow
     if array.dtype.kind not in kinds or array.shape != shape or not np.isfinite(array).all():
         what = "integers" if kinds == "iu" else "finite numbers"
         raise _false(f"the witness is malformed: {name} must be {what} of shape {shape}")
-    return array if kinds == "iu" else array.astype(float, copy=False)
+    return array
 
 
 def _entries(after: Measure, before: Measure, witness: Witness | None) -> Any:
@@ -110,13 +112,12 @@ def _coupled(after: Measure, before: Measure, witness: Witness | None) -> Transp
 
 def _require_marginals(rows: Array, columns: Array, values: Array, a: Array, b: Array) -> None:
     """That entries are those of a coupling of the masses a (rows) and b (columns)."""
-    n, m = len(a), len(b)
-    if not (values >= 0).all() or not (_within(rows, n) and _within(columns, m)):
+    sides = ((rows, a), (columns, b))
+    known = all(k.min(initial=0) >= 0 and k.max(initial=0) < len(w) for k, w in sides)
+    if not (known and (values >= 0).all()):
         raise _false("the coupling has negative entries, or names points that do not exist")
-    off = max(
-        (np.abs(np.bincount(k, values, len(w)) - w) - policy.MASS * w).max()
-        for k, w in ((rows, a), (columns, b))
-    )
+    off = max((np.abs(np.bincount(k, values, len(w)) - w) - policy.MASS * w).max()
+              for k, w in sides)  # fmt: skip
     if not off <= policy.EPS:
         raise _false(f"the coupling's marginals are wrong by {off:.3g}")
 
@@ -139,10 +140,6 @@ def barycentres(rows: Any, values: Array, x: Array, weights: Array, without: Arr
     sums = np.stack([np.bincount(rows, values * y, len(weights)) for y in x.T], axis=1)
     held = weights[:, None] > 0
     return np.asarray(np.divide(sums, weights[:, None], out=without.copy(), where=held))
-
-
-def _within(index: Array, n: int) -> bool:
-    return bool(index.min(initial=0) >= 0 and index.max(initial=0) < n)
 
 
 def duality(after: Measure, before: Measure, squared: float, f: Array, g: Array) -> Finding:
@@ -181,14 +178,15 @@ def _maps(after: Laws, before: Laws, witnesses: Sequence[Witness | None]) -> Tra
         np.linalg.cholesky(A + (room + _TINY)[:, None, None] * np.eye(after.mu.dim))
     except np.linalg.LinAlgError:
         raise _false("the map's matrix is not positive, hence not optimal") from None
-    moved, old = A @ (after.vectors * after.std[:, None, :]), before.covariances
-    error = np.linalg.norm(moved @ np.swapaxes(moved, 1, 2) - old, axis=(1, 2))
-    bound = policy.MAP * np.linalg.norm(old, axis=(1, 2))
-    bound += policy.EPS * (after.std**2).max(axis=1)
-    finding = worst(CLAIM, error, bound, (), "the map does not take the new law to the old one")
+    moved = A @ (after.vectors * after.std[:, None, :])
     away = after.stretches(after.means - before.means, after.std)
     away[:, 1:] -= np.swapaxes(after.vectors, 1, 2) @ moved
-    return Transport((away * away).sum(axis=(1, 2)), away, np.zeros(len(A)), finding)
+    squared = (away * away).sum(axis=(1, 2))
+    room = policy.EPS * (16.0 * (before.std**2).sum(axis=1) + (after.std**2).max(axis=1))
+    bound = policy.MAP * np.minimum(1e4 * np.sqrt(squared), np.linalg.norm(before.std, axis=1))
+    off = before.widened(moved @ np.swapaxes(moved, 1, 2) - before.covariances, room, bound)
+    finding = worst(CLAIM, off, bound, (), "the map does not take the new law to the old one")
+    return Transport(squared, away, np.zeros(len(A)), finding)
 
 
 def _matrix(witness: Witness | None, after: Any, before: Any) -> Array:

@@ -11,7 +11,8 @@ term is ∫φ(T)ρ − ∫φμ to second order, which is added: that is what mak
 
 from __future__ import annotations
 
-from itertools import product
+from functools import partial, reduce
+from itertools import accumulate, product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +24,7 @@ from ..measures.grid import Grid
 from ..verdict import Finding, Verdict, worst
 from . import policy
 
-_WAVES = 2  # half waves in the box, on all axes together
+_WAVES, _ALONG = 2, 8  # half waves in the box, on all axes together or along one of them
 
 
 class Balance(NamedTuple):
@@ -53,7 +54,8 @@ def weak_stationarity(
 
 
 def balance(F: Functional, before: Grid, after: Grid, came: Array, tau: float) -> Balance:
-    """Forces and inertia on the fields ∇φ with one or two half waves in the box.
+    """Forces and inertia on the fields ∇φ with one or two half waves in the box, and along one axis
+    with up to eight: masses that spread alike to both sides move no slower field.
 
     Means over cells of piecewise constant densities differ from values at centres by a share
     |qh|²/24, q the wave vector; a coupling's barycentres leave up to |qh|²/(32τ) of φ.
@@ -61,21 +63,20 @@ def balance(F: Functional, before: Grid, after: Grid, came: Array, tau: float) -
     x, m, S = after.points, after.weights, F.smooth
     force = S.gradient_at_points(x, m) if S.terms else np.zeros_like(x)
     p = sum((c * pressure(f, after.density.ravel()) for c, f in F.internal.terms), np.zeros(len(x)))
-    here, there = _cosines(after, x), _cosines(after, came)
-    residual, blur = [], []
-    for waves in product(range(_WAVES + 1), repeat=after.dim):
-        if not 0 < sum(waves) <= _WAVES:
+    here, there, away = _cosines(after, x), _cosines(after, came), x - came
+    dot, residual, blur = partial(np.einsum, "ij,ij->i"), [], []
+    for waves in product(range(_ALONG + 1), repeat=after.dim):
+        if not 0 < sum(waves) <= (_ALONG if sum(waves) == max(waves) else _WAVES):
             continue
         q = np.pi * np.array(waves) / (after.upper - after.lower)
         phi, v = _field(here, waves, q)
-        inertia = m @ ((x - came) * v).sum(axis=1) + m @ _wave(there, waves)
-        pushed, pressed = (force * v).sum(axis=1), (q @ q) * p * phi * after.cell_volume
-        size, length = m @ np.abs(pushed) + np.abs(pressed).sum(), np.sqrt(m @ (v * v).sum(axis=1))
+        inertia = m @ dot(away, v) + m @ _wave(there, waves)
+        pushed, pressed = dot(force, v), (q @ q) * after.cell_volume * p * phi
+        size, length = m @ np.abs(pushed) + np.abs(pressed).sum(), np.sqrt(m @ dot(v, v))
         total = (inertia - before.weights @ phi) / tau + m @ pushed + pressed.sum()
         residual.append(abs(total) / length)
         blur.append(((q * after.spacing) ** 2).sum() * (size / 4.0 + 1.0 / (32.0 * tau)) / length)
-    slope = np.sqrt(m @ ((x - came) ** 2).sum(axis=1)) / tau
-    return Balance(np.array(residual), np.array(blur), float(slope))
+    return Balance(np.array(residual), np.array(blur), float(np.sqrt(m @ dot(away, away)) / tau))
 
 
 def pressure(f: Functional, density: Array) -> Array:
@@ -87,18 +88,19 @@ def pressure(f: Functional, density: Array) -> Array:
 
 def _cosines(grid: Grid, x: Array) -> list[tuple[Array, Array]]:
     """cos and sin of k half waves on each axis at the points, (d, n) for k = 0, 1, …"""
-    angle = np.pi * (x - grid.lower).T / (grid.upper - grid.lower)[:, None]
-    return [(np.cos(k * angle), np.sin(k * angle)) for k in range(_WAVES + 1)]
+    turn = np.exp(1j * np.pi * (x - grid.lower).T / (grid.upper - grid.lower)[:, None])
+    powers = accumulate([turn] * _ALONG, np.multiply, initial=np.ones_like(turn))
+    return [(p.real.copy(), p.imag.copy()) for p in powers]
 
 
 def _wave(cosines: list[tuple[Array, Array]], waves: tuple[int, ...]) -> Array:
     """φ (n,)."""
-    return np.asarray(np.prod([cosines[k][0][a] for a, k in enumerate(waves)], axis=0))
+    return reduce(np.multiply, [cosines[k][0][a] for a, k in enumerate(waves)])
 
 
 def _field(cosines: list[tuple[Array, Array]], waves: tuple[int, ...], q: Array) -> Any:
     """φ (n,) and ∇φ (n, d)."""
     c = [cosines[k][0][a] for a, k in enumerate(waves)]
     slopes = [-q[a] * cosines[k][1][a] for a, k in enumerate(waves)]
-    v = [np.prod([*c[:a], slopes[a], *c[a + 1 :]], axis=0) for a in range(len(c))]
+    v = [reduce(np.multiply, [*c[:a], slopes[a], *c[a + 1 :]]) for a in range(len(c))]
     return _wave(cosines, waves), np.stack(v, axis=1)

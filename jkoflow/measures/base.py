@@ -213,6 +213,11 @@ def register(cls: type[Measure]) -> type[Measure]:
     return cls
 
 
+def is_registered(mu: Measure) -> bool:
+    """Whether a measure is of the very class that its kind names, and of no subclass."""
+    return _KINDS.get(mu.kind) is type(mu)
+
+
 def measure_from_arrays(kind: str, arrays: Mapping[str, ArrayLike]) -> Measure:
     """Rebuild a measure of a registered kind from its arrays."""
     if kind not in _KINDS:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from .base import Array
-from .cells import Cells
-from .cubature import coefficients
+from .cells import Cells, node_weights
+from .cubature import coefficients, normal_cubature
 from .lengths import norms
 
 
@@ -83,9 +83,31 @@ class Laws:
     def preceded_by(self, mu: Any) -> Laws:
         """The laws one place before: μ, alike to these, and all of these but the last."""
         came = Laws([mu, *self.measures[:-1]])
-        came.x = np.concatenate([mu.points[None], self.x[:-1]])
-        came.x.setflags(write=False)
+        if not self.gaussian:  # whose cubature nobody may ask for
+            came.x = np.concatenate([mu.points[None], self.x[:-1]])
+            came.x.setflags(write=False)
         return came
+
+    @property
+    def consistent(self) -> bool:
+        """Whether what the measures keep besides their arrays is that of their arrays.
+
+        A copy that somebody changed may hand out the weights, masses or points of another law.
+
+        Examples
+        --------
+        >>> from jkoflow import Gaussian
+        >>> mu = Gaussian(0.0, 1.0)
+        >>> mu.__dict__["points"] = 2 * mu.points
+        >>> Laws([mu]).consistent, Laws([Gaussian(0.0, 1.0)]).consistent
+        (False, True)
+        """
+        mu = self.mu
+        if self.cells:
+            weights, log_mass = node_weights(mu.mass), np.log(mu.mass)
+            same = _near(self.w, weights) and _near(mu.log_mass, log_mass)
+            return same and all(_same(nu.log_mass, mu.log_mass) for nu in self.measures)
+        return _own_points(self) if self.gaussian else all(map(_fresh, self.measures))
 
     def is_decomposed(self, tolerance: float) -> bool:
         """Whether ``std`` and ``vectors`` are those of the covariances, relatively."""
@@ -95,6 +117,29 @@ class Laws:
         off = np.abs(squares - C).max(axis=(1, 2))
         return bool((np.abs(turned) <= tolerance).all() and
                     (off <= tolerance * np.abs(C).max(axis=(1, 2))).all())
+
+    def widened(self, change: Array, rounding: Array, enough: Array) -> Array:
+        """W2 (K,) to Gaussians of the same means with covariances Σ + ``change`` (K, d, d).
+
+        In the axes of Σ = diag(s²), to first order, (½ Σ D_ij²/(s_i² + s_j²))^½; with s_i and the
+        new roots of the diagonal instead of 2s_i, exact for diagonal D. Of each entry counts what
+        is above its ``rounding`` (K,): a variance of 1e-16 is a standard deviation of 1e-8. Where
+        the bound |D|/min s is ``enough`` (K,) or less, that.
+
+        Examples
+        --------
+        >>> from jkoflow import Gaussian
+        >>> laws = Laws([Gaussian([0.0, 0.0], np.diag([1.0, 1e-6]))])
+        >>> none = np.zeros(1)
+        >>> laws.widened(np.diag([0.0, 3e-6])[None], none, none).round(9)  # from 1e-3 to 2e-3
+        array([0.001])
+        """
+        least, off = self.std.min(axis=1), np.sqrt(np.einsum("kij,kij->k", change, change))
+        off = np.divide(off, least, out=np.where(off == 0, 0.0, np.inf), where=least > 0)
+        far = ~(off <= enough)
+        if far.any():
+            off[far] = _widened(change[far], self.vectors[far], self.std[far], rounding[far])
+        return off
 
     def tangents(self, v: Array) -> Array:
         """Of fields v (K, n, d) at the points; for Gaussians, the tangent vectors they stand for.
@@ -164,3 +209,44 @@ def alike(mu: Any, nu: Any) -> bool:
 
 def _same(a: Any, b: Any) -> bool:
     return a is b or np.array_equal(a, b)
+
+
+def _widened(change: Array, U: Array, s: Array, rounding: Array) -> Array:
+    D = np.swapaxes(U, 1, 2) @ change @ U
+    s = s + np.sqrt(np.maximum(0.0, s**2 + np.einsum("kii->ki", D)))
+    off = np.maximum(0.0, np.abs(D) - rounding[:, None, None])
+    size = s[:, :, None] ** 2 + s[:, None, :] ** 2
+    shares = np.divide(2.0 * off**2, size, out=np.where(off == 0, 0.0, np.inf), where=size > 0)
+    return np.asarray(np.sqrt(shares.sum(axis=(1, 2))))
+
+
+def _near(a: Any, b: Any) -> bool:
+    """Whether arrays are the same up to the last digits of the largest entry."""
+    same = np.shape(a) == np.shape(b)
+    return same and bool((np.abs(a - b) <= 1e-12 * np.abs(b).max(initial=0.0)).all())
+
+
+def _fresh(mu: Any) -> bool:
+    """Whether properties that are computed once would be computed so again."""
+    own = vars(mu)
+    held = [(getattr(type(mu), name, None), own[name]) for name in ("points", "weights", "volumes")
+            if name in own]  # fmt: skip
+    return all(isinstance(f, cached_property) and _near(a, f.func(mu)) for f, a in held)
+
+
+def _own_points(laws: Laws) -> bool:
+    """Whether Gaussians keep their own roots of covariances and cubature points, if any.
+
+    Three points of each are looked at: all would cost more than judging a step does.
+    """
+    U, z, own = laws.vectors, normal_cubature(laws.mu.dim)[0], [vars(mu) for mu in laws.measures]
+    roots, some = (U * laws.std[:, None, :]) @ np.swapaxes(U, 1, 2), [0, len(z) // 3, len(z) - 1]
+    points = laws.means[:, None] + z[some] @ roots
+    if any(np.shape(v.get("points", z)) != z.shape or
+           np.shape(v.get("sqrt_cov", r)) != r.shape for v, r in zip(own, roots, strict=True)):
+        return False
+    kept = [v["points"][some] if "points" in v else x for v, x in zip(own, points, strict=True)]
+    given = [v.get("sqrt_cov", r) for v, r in zip(own, roots, strict=True)]
+    sizes = np.abs(points).max(axis=(1, 2)), np.abs(roots).max(axis=(1, 2))
+    off = [np.abs(np.subtract(u, v)).max(axis=(1, 2)) for u, v in ((kept, points), (given, roots))]
+    return all(bool((a <= 1e-12 * b).all()) for a, b in zip(off, sizes, strict=True))

@@ -393,8 +393,8 @@ MAP = np.diag([2.0, 1.5])
 
 
 @pytest.mark.parametrize(("spoil", "verdict"), [
-    # ‖AΣ⁺A − Σ‖ = 2δ‖Σ‖ against 10⁻¹⁰‖Σ‖
-    (MAP * (1 + 0.49e-10), ACCEPTED), (MAP * (1 + 0.51e-10), REJECTED),
+    # all lengths are δ too long, W2 = δ(tr Σ)^½, against 10⁻¹⁰(tr Σ)^½ and 16ε‖Σ‖ in each variance
+    (MAP * (1 + 0.99e-10), ACCEPTED), (MAP * (1 + 1.01e-10), REJECTED),
     # |A − Aᵀ| = 2δ against 10⁻¹² max|A|
     (MAP + 0.9e-12 * np.array([[0, 1], [-1, 0]]), ACCEPTED),
     (MAP + 1.1e-12 * np.array([[0, 1], [-1, 0]]), REJECTED),

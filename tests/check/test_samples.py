@@ -371,3 +371,17 @@ def test_constant_and_repeated_points():
     assert check_samples(NORMAL, np.zeros((80, 2)), rng=0).verdict is Verdict.REJECTED
     pairs = np.repeat(np.random.default_rng(0).normal(size=(200, 2)), 5, axis=0)
     assert check_samples(NORMAL, pairs, rng=0).verdict is not Verdict.ACCEPTED
+
+
+@pytest.mark.parametrize("dim", [1, 2])
+@pytest.mark.parametrize(("far", "seen"), [(1e3, True), (7.0, True), (4.0, False)])
+def test_one_point_where_there_is_no_mass_is_noticed(dim, far, seen):
+    """Of 400 points. At 7 standard deviations nothing else sees it: labels are exchanged, and Stein
+    functions bounded. A normal law has 3e-12 beyond 7 standard deviations, and 6e-5 beyond 4."""
+    x = np.random.default_rng(3).normal(size=(400, dim))
+    assert check_samples(NORMAL, x, rng=1).verdict is Verdict.ACCEPTED
+    x[17] = far * np.eye(dim)[0]
+    report = check_samples(NORMAL, x, rng=1)
+    rejected = [f.claim for f in report.findings if f.verdict is Verdict.REJECTED]
+    assert ("not rejected: outliers" in rejected) == seen, report.text()
+    assert far > 7.0 or len(rejected) == seen

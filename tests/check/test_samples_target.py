@@ -111,8 +111,9 @@ def test_grid_law_on_the_line_is_the_law():
     w = np.exp(-3 * (t**2 - 1) ** 2)
     exact = (w @ t**2) / w.sum()
     # a sample on one side only: the other mode is found
-    draw = grid_law(lambda x: -3 * (x[:, 0] ** 2 - 1) ** 2, np.full((9, 1), 1.0), cheap=True)
-    y = draw(200_000, np.random.default_rng(1))[:, 0]
+    law = grid_law(lambda x: -3 * (x[:, 0] ** 2 - 1) ** 2, np.full((9, 1), 1.0), cheap=True)
+    assert law is not None
+    y = law.draw(200_000, np.random.default_rng(1))[:, 0]
     assert abs((y**2).mean() - exact) < 4 * (y**2).std() / 200_000**0.5
     assert abs((y > 0).mean() - 0.5) < 4 * 0.5 / 200_000**0.5
 
@@ -120,8 +121,9 @@ def test_grid_law_on_the_line_is_the_law():
 def test_grid_law_in_the_plane_is_the_law():
     """A banana: x₂ given x₁ is N(x₁², 1/4), x₁ is N(0, 1)."""
     f = lambda x: -0.5 * x[:, 0] ** 2 - 2.0 * (x[:, 1] - x[:, 0] ** 2) ** 2  # noqa: E731
-    draw = grid_law(f, np.random.default_rng(2).normal(size=(40, 2)), cheap=True)
-    y = draw(100_000, np.random.default_rng(3))
+    law = grid_law(f, np.random.default_rng(2).normal(size=(40, 2)), cheap=True)
+    assert law is not None
+    y = law.draw(100_000, np.random.default_rng(3))
     rest = y[:, 1] - y[:, 0] ** 2
     for value, exact in ((y[:, 0], 0.0), (y[:, 0] ** 2, 1.0), (rest, 0.0), (rest**2, 0.25)):
         # half a percent of bias from cells, at most, besides four standard errors
@@ -133,6 +135,28 @@ def test_grid_law_in_the_plane_is_the_law():
 )
 def test_grid_law_gives_up_where_the_density_does_not_decay(f):
     assert grid_law(f, np.zeros((5, 1)), cheap=True) is None
+
+
+TAILS = {
+    "normal": (lambda x: -0.5 * (x**2).sum(axis=1), lambda r, d: r.normal(size=(400, d))),
+    "t(5)": (lambda x: -0.5 * (5 + x.shape[1]) * np.log1p((x**2).sum(axis=1) / 5),
+             lambda r, d: r.normal(size=(400, d)) / np.sqrt(r.chisquare(5, size=(400, 1)) / 5)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TAILS)
+@pytest.mark.parametrize("dim", [1, 2])
+def test_the_mass_below_the_lowest_of_n_points_is_one_over_n(name, dim):
+    """Exactly: ρ*{f ≤ f(x)} is uniform in [0, 1] for x from ρ*, and n times the least of n is
+    exponential, mean and standard deviation 1."""
+    f, sample = TAILS[name]
+    found = []
+    for seed in range(60):
+        x = sample(np.random.default_rng(seed), dim)
+        law = grid_law(f, x, cheap=dim == 1)
+        found.append(400 * law.tail(f(x).min()))
+    assert abs(np.mean(found) - 1.0) < 4 / 60**0.5
+    assert np.max(found) > 1.0 > np.min(found)
 
 
 def test_no_grid_above_the_plane():

@@ -284,7 +284,7 @@ def test_measures_whose_steps_the_judge_does_not_know_are_undecided() -> None:
     report = check_step(jf.QuadraticPotential(1.0), mu, mu.displaced(-0.1 * mu.points), 0.1)
     other = check_step(jf.QuadraticPotential(1.0), mu, Cloud(mu.points / 1.1), 0.1)
     assert report["membership"].verdict is Verdict.REJECTED  # displaced are particles
-    assert other.verdict is Verdict.UNDECIDED and "cloud" in other["membership"].reason
+    assert other.verdict is Verdict.UNDECIDED and "Cloud" in other["membership"].reason
 
 
 @pytest.mark.parametrize("claim", [np.inf, np.nan])

@@ -61,8 +61,10 @@ def test_the_residual_tells_how_wrong_tau_is(factor: float) -> None:
     old, new, came = exact(256, factor * TAU)
     wrong, right = (balance(F, old, new, came, t) for t in (TAU, factor * TAU))
     forces = balance(F, new, new, new.points, TAU).residual  # nothing moved: all that is left
-    np.testing.assert_allclose(wrong.residual, abs(factor - 1) * forces, rtol=0.05)
-    assert (right.residual < 0.02 * forces).all()
+    # up to what cells leave of the right step, which counts where forces nearly cancel in a field
+    off = np.abs(wrong.residual - abs(factor - 1) * forces)
+    assert (off <= 1e-3 * abs(factor - 1) * forces + factor * right.residual).all()
+    assert (right.residual < 0.05 * forces).all() and (right.residual < 2e-3 * forces).sum() >= 6
 
 
 def test_fields_are_gradients_and_do_not_cross_the_walls() -> None:
@@ -97,8 +99,8 @@ def test_numbers_that_are_known_by_hand() -> None:
     assert found.slope == 0.0
 
 
-@pytest.mark.parametrize(("dim", "count"), [(1, 2), (2, 5), (3, 9)])
-def test_as_many_fields_as_there_are_one_or_two_half_waves(dim: int, count: int) -> None:
+@pytest.mark.parametrize(("dim", "count"), [(1, 8), (2, 8 + 8 + 1), (3, 24 + 3)])
+def test_eight_fields_along_each_axis_and_one_across_each_two(dim: int, count: int) -> None:
     mu = jf.Grid(np.ones((6,) * dim), 0.0, 1.0)
     assert len(balance(jf.Entropy(), mu, mu, mu.points, 0.1).residual) == count
 
@@ -131,6 +133,19 @@ def test_a_tau_wrong_by_a_tenth_is_not_accepted(name: str) -> None:
         report = jf.check_step(functional, mu, out.measure, 0.2, witness=out.witness)
         found = report["weak stationarity"]
         assert (found.verdict is Verdict.ACCEPTED) == expected, report.text()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_bumps_that_spread_alike_to_both_sides_are_told_apart(count: int) -> None:
+    """By symmetry no field with fewer half waves than bumps sees that they spread, whatever τ was;
+    of four, none with fewer than eight does."""
+    centres = (np.arange(count) + 0.5) * 4.0 / count - 2.0
+    mu = jf.Grid.from_function(
+        lambda x: np.exp(-5.0 * count**2 * (x - centres) ** 2).sum(axis=1), -2.0, 2.0, 256)
+    for factor, expected in ((1.0, True), (0.9, False), (1.2, False)):
+        out = jf.steppers.BackAndForth().step(jf.Entropy(), mu, factor * 0.02, {}, None)
+        report = jf.check_step(jf.Entropy(), mu, out.measure, 0.02, witness=out.witness)
+        assert (report["weak stationarity"].verdict is Verdict.ACCEPTED) == expected, report.text()
 
 
 def test_a_step_of_another_energy_is_rejected_where_it_moves_by_cells() -> None:

@@ -102,7 +102,7 @@ class Judged:
     squared: Fraction
     transport: Fraction  # max(violation, gap), to be at most 1e-9 squared
     excess: Fraction  # F(ρ⁺) + W2²/(2τ) − F(ρ_k), to be at most 0
-    residual_squared: Fraction  # to be at most 1e-8 squared/τ²
+    residual_squared: Fraction  # to be at most 1e-8 squared/τ², also with spread/τ²
     slope_squared: Fraction
     lost: Fraction  # F(ρ_k) − F(ρ⁺)
     spread: Fraction = ZERO

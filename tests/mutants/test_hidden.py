@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -85,6 +87,105 @@ def test_squares_that_leave_the_range_of_numbers_hide_nothing(scale: float) -> N
         assert report["stationarity"].verdict is not Verdict.ACCEPTED, (factor, report.text())
 
 
+@pytest.mark.parametrize("thin", [1e-3, 1e-5, 1e-6])
+@pytest.mark.parametrize("factor", [0.9, 0.5, 0.01])
+def test_a_thin_direction_of_a_gaussian_is_looked_at(thin: float, factor: float) -> None:
+    """The map that makes any std stationary misses the old one there: by 1e-12 of Σ or less."""
+    F = jf.Potential(lambda x: 0.5 * x[:, 1] ** 2, gradient=lambda x: x * [0.0, 1.0],
+                     convexity=0.0, lower_bound=0.0)  # fmt: skip
+    claimed = Witness("symmetric-map", {"matrix": np.diag([1.0, 1.1])})
+    old = jf.Gaussian([0.0, 0.0], np.diag([1.0, thin**2]))
+    for std, verdict in ((thin / 1.1, Verdict.ACCEPTED), (factor * thin / 1.1, Verdict.REJECTED)):
+        new = jf.Gaussian([0.0, 0.0], np.diag([1.0, std**2]))
+        report = check_step(F, old, new, 0.1, witness=claimed)
+        assert report.verdict is verdict, report.text()
+        assert report["transport"].verdict is verdict
+
+
+@pytest.mark.parametrize("far", [1e-5, 1e-7, 1e-9, 1e-11])
+def test_a_small_step_of_a_gaussian_may_not_be_another_one(far: float) -> None:
+    """Near equilibrium, with the map that would make it stationary: 2% more, or no step at all."""
+    F, old, tau = jf.Entropy() + jf.QuadraticPotential(1.0), jf.Gaussian(0.0, (1 + far) ** 2), 0.1
+    for std in (1.0 + 0.98 * far / (1 + 2 * tau), 1.0 + far):
+        new = jf.Gaussian(0.0, std**2)
+        claimed = Witness("symmetric-map", {"matrix": np.array([[1 + tau * (1 - std**-2)]])})
+        report = check_step(F, old, new, tau, witness=claimed)
+        assert report["stationarity"].verdict is Verdict.ACCEPTED  # by construction
+        assert report["transport"].verdict is Verdict.REJECTED, report.text()
+
+
+@pytest.mark.parametrize(("strength", "tau", "apart"), [(1.0, 1e-4, 1e-7), (1e-3, 1e-2, 3e-8)])
+def test_points_that_were_merged_are_not_stationary(
+    strength: float, tau: float, apart: float
+) -> None:
+    """Any coupling with points that coincide is optimal, and their mean satisfies ξ = 0. What they
+    would gain by parting is below a millionth of the gain, or nearly; the points are off by 1e-3 of
+    the step."""
+    F, shrink = jf.QuadraticPotential(strength), 1.0 + tau * strength
+    old = np.array([[1.0, 0.0], [1.0, apart], [-1.0, 0.0], [-1.0, apart]])
+    new = np.array([[1.0, 0.5], [1.0, 0.5], [-1.0, 0.5], [-1.0, 0.5]]) * [1.0, apart] / shrink
+    arrays: dict[str, Any] = {
+        "rows": np.repeat(np.arange(4), 2), "columns": np.array([0, 1, 0, 1, 2, 3, 2, 3]),
+        "values": np.full(8, 0.125), "f": (1.0 - shrink) * (new**2).sum(axis=1),
+        "g": (1.0 - 1.0 / shrink) * (old**2).sum(axis=1),
+    }  # fmt: skip
+    report = check_step(F, jf.Particles(old), jf.Particles(new), tau,
+                        witness=Witness("coupling", arrays))  # fmt: skip
+    assert report["transport"].verdict is Verdict.ACCEPTED, report.text()
+    assert report["stationarity"].verdict is Verdict.UNDECIDED, report.text()
+    assert "several places" in report["stationarity"].reason
+
+
+def hollow(mu: Any, **arrays: Any) -> Any:
+    """A copy that keeps what does not belong to its arrays."""
+    spoilt = copy.copy(mu)
+    spoilt.__dict__.update(arrays)
+    return spoilt
+
+
+def test_cells_with_other_masses_for_internal_energies_are_no_measure() -> None:
+    """log m raised by log 1.01 makes the step of a power energy 1.01 times as strong stationary."""
+    F, strong = (c * jf.PowerEnergy(2.0) + jf.QuadraticPotential(1.0) for c in (1.0, 1.01))
+    mu, tau = jf.Quantiles.normal(0.0, 1.0, 30), 0.5
+    wrong = jf.steppers.QuantileNewton().step(strong, mu, tau, {}, None).measure
+    lied = [hollow(law, _log_mass=law.log_mass + np.log(1.01)) for law in (mu, wrong)]
+    assert check_step(F, mu, wrong, tau)["stationarity"].verdict is Verdict.REJECTED
+    for before, after in ((mu, lied[1]), (lied[0], lied[1])):
+        report = check_step(F, before, after, tau)
+        assert report["membership"].verdict is Verdict.REJECTED, report.text()
+
+
+HOLLOW: dict[str, Callable[[], Any]] = {
+    "points of a Gaussian": lambda: hollow(
+        jf.Gaussian(0.5, 1.0), points=jf.Gaussian(0.4, 1.0).points),
+    "the root of a covariance": lambda: hollow(
+        jf.Gaussian(0.5, 1.0), sqrt_cov=1.001 * np.eye(1)),
+    "weights of cells": lambda: hollow(
+        jf.Quantiles([0.0, 1.0, 2.0]), _weights=np.array([0.3, 0.4, 0.3])),
+    "weights of a grid": lambda: hollow(
+        jf.Grid(np.full(4, 0.25), 0.0, 4.0), weights=np.array([0.3, 0.2, 0.2, 0.3])),
+}
+
+
+@pytest.mark.parametrize("name", HOLLOW)
+def test_what_is_kept_besides_arrays_has_to_be_theirs(name: str) -> None:
+    mu = HOLLOW[name]()
+    report = check_step(jf.QuadraticPotential(1.0), mu, mu, 0.1)
+    assert report["membership"].verdict is Verdict.REJECTED, report.text()
+    assert "own arrays" in report["membership"].reason
+
+
+def test_a_subclass_of_a_measure_is_not_believed() -> None:
+    class Mine(jf.Quantiles):
+        @property
+        def points(self) -> Any:
+            return 0.9 * self.edges[:, None]
+
+    mu = Mine([0.0, 1.0, 2.0])
+    report = check_step(jf.QuadraticPotential(1.0), mu, Mine(mu.edges / 1.1), 0.1)
+    assert report["membership"].verdict is Verdict.UNDECIDED, report.text()
+
+
 def test_a_grid_says_how_much_its_cells_may_hide() -> None:
     """A step of 0.7τ passes on cells as coarse as these, and the report says what that may cost."""
     F, tau = jf.Entropy() + jf.QuadraticPotential(2.0), 0.1
@@ -129,3 +230,16 @@ def test_what_is_no_witness_is_refused(junk: Any) -> None:
     mu = jf.Particles([[1.0, 0.0], [0.0, 1.0]])
     with pytest.raises(jf.status.InvalidProblem, match="witness"):
         check_step(jf.QuadraticPotential(1.0), mu, mu, 0.1, witness=junk)
+
+
+def test_a_run_whose_question_cannot_be_read_is_a_finding_of_any_judge() -> None:
+    class Mute(jf.Problem):
+        def spec(self) -> dict[str, Any]:
+            raise RuntimeError("no")
+
+    problem = jf.Problem(jf.Entropy(), jf.Gaussian(0.0, 1.0), tau=0.1, steps=2)
+    for judge, stepper in ((check_run, None), (jf.check_second_order, jf.steppers.SecondOrder())):
+        run = jf.flow(problem, stepper)
+        assert judge(problem, run).verdict is Verdict.ACCEPTED
+        run.problem = Mute(jf.Entropy(), problem.initial, tau=0.1, steps=2)
+        assert judge(problem, run)["identity"].verdict is Verdict.REJECTED

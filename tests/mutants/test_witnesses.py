@@ -146,6 +146,7 @@ COUPLINGS: dict[str, Callable[[Arrays], Arrays]] = {
     "f with infinity": put("f", entry(3, np.inf)),
     "f with minus infinity": put("f", entry(3, -np.inf)),
     "g with NaN": put("g", entry(0, np.nan)),
+    "f beyond double precision": put("f", lambda v: v + np.longdouble("1e4000")),
     "f in single precision": put("f", lambda v: v.astype(np.float32)),
     "f complex": put("f", lambda v: v + 1j),
     "f as a column": put("f", lambda v: v[:, None]),
