@@ -36,13 +36,15 @@ def monotone_coupling(x: Array, a: Array, y: Array, b: Array) -> Coupling:
     a, b = a[order_x], b[order_y]
     if len(a) == len(b) and (np.abs(a - b) <= _SAME * a).all():
         return order_x, order_y, a
-    up_x, up_y = np.cumsum(a), np.cumsum(b)
+    # in long doubles: light points must get their masses though levels are near 1
+    up_x, up_y = np.cumsum(a, dtype=np.longdouble), np.cumsum(b, dtype=np.longdouble)
+    up_y *= up_x[-1] / up_y[-1]  # totals differ by rounding, which is nobody's mass
     levels = np.union1d(up_x, up_y)
     values = np.diff(levels, prepend=0.0)
     middle = levels - 0.5 * values
     i = np.minimum(np.searchsorted(up_x, middle), len(x) - 1)
     j = np.minimum(np.searchsorted(up_y, middle), len(y) - 1)
-    return order_x[i], order_y[j], values
+    return order_x[i], order_y[j], values.astype(float)
 
 
 def kept_sorted(v: Array, x: Array, w: Array) -> Array:

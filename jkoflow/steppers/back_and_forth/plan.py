@@ -1,6 +1,6 @@
 """An explicit coupling of the old and the new cells, made from the map that a dual point gives.
 
-Each refined point's mass goes to the cells around its image S(x), in parts that keep the mean.
+On the line that is the monotone one. Above, each refined point's mass goes to the cells around its image S(x), in parts that keep the mean.
 What then is too much in some old cells is handed on to those nearby that lack it: along Morton's
 curve, the last surplus that is left goes to the next cell in need. So both marginals are met to
 rounding, and the coupling proves an upper bound of W2 between the cells' masses at their centres.
@@ -19,6 +19,7 @@ from scipy import sparse
 
 from ...measures.base import Array
 from ...measures.grid import Grid
+from ...measures.order import monotone_coupling
 from ...transport.legendre import spline_values
 from .dual import DualPoint
 
@@ -47,6 +48,16 @@ class GridPlan:
 def plan_of(point: DualPoint, rho: Grid) -> GridPlan:
     """The coupling of ``rho`` with the old density, and ψ at the old cells' centres."""
     mu = point.dual.mu
+    i, j, m = _on_the_line(mu, rho) if rho.dim == 1 else _along_the_map(point, mu, rho)
+    return GridPlan(i, j, m, _cost(rho.points, mu.points, i, j, m), spline_values(point.place))
+
+
+def _on_the_line(mu: Grid, rho: Grid) -> tuple[Indices, Indices, Array]:
+    i, j, m = monotone_coupling(rho.points[:, 0], rho.weights, mu.points[:, 0], mu.weights)
+    return i.astype(np.int32), j.astype(np.int32), m
+
+
+def _along_the_map(point: DualPoint, mu: Grid, rho: Grid) -> tuple[Indices, Indices, Array]:
     rough = _spread(point, rho)
     lacking = mu.weights - np.asarray(rough.sum(axis=0)).ravel()
     start, row, surplus = _taken(rough.indptr, rough.indices, rough.data, -lacking)
@@ -62,7 +73,7 @@ def plan_of(point: DualPoint, rho: Grid) -> GridPlan:
         [np.repeat(cell, np.diff(rough.indptr))[held], more_columns], dtype=np.int32
     )
     m = np.concatenate([rough.data[held], more])
-    return GridPlan(i, j, m, _cost(rho.points, mu.points, i, j, m), spline_values(point.place))
+    return i, j, m
 
 
 def _cost(x: Array, y: Array, i: Indices, j: Indices, m: Array) -> float:
