@@ -1,6 +1,7 @@
 """An explicit coupling of the old and the new cells, made from the map that a dual point gives.
 
-On the line that is the monotone one. Above, each refined point's mass goes to the cells around its image S(x), in parts that keep the mean.
+On the line it is the monotone one. In the plane and in space, each refined point's mass goes to the
+cells around its image S(x), in parts that keep the mean.
 What then is too much in some old cells is handed on to those nearby that lack it: along Morton's
 curve, the last surplus that is left goes to the next cell in need. So both marginals are met to
 rounding, and the coupling proves an upper bound of W2 between the cells' masses at their centres.
