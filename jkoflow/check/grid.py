@@ -78,8 +78,9 @@ def judged_on_grid(s: GridStep) -> Iterator[Finding]:
     findings = [*_against_the_dual(s, found, V, assumed)]
     yield from findings
     # the last is the gap, or NaN; and obstacles press with forces that the density does not tell
-    if not (findings[-1].measured <= policy.AS_MASSES * s.lost or np.isinf(V).any()):
-        weak = partial(weak_stationarity, s.F, s.before, s.after, found.came, s.tau)
+    gap = findings[-1].measured
+    if not (gap <= policy.AS_MASSES * s.lost or np.isinf(V).any()):
+        weak = partial(weak_stationarity, s.F, s.before, s.after, found.came, s.tau, gap)
         if finding := guarded("weak stationarity", weak):
             yield finding
 

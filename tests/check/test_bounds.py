@@ -408,6 +408,20 @@ def test_how_exact_a_map_has_to_be(spoil: Any, verdict: Verdict) -> None:
         assert found.squared[0] == pytest.approx(1.0 + 1.0 + 1.0, rel=1e-9, abs=0)
 
 
+@pytest.mark.parametrize(("off", "verdict"), [
+    (0.0, ACCEPTED), (0.9e-13, UNDECIDED), (1.1e-13, REJECTED)
+])  # fmt: skip
+def test_of_a_step_below_rounding_a_map_that_is_right_to_rounding_proves_nothing(
+    off: float, verdict: Verdict
+) -> None:
+    """10⁻⁶ W2 of nothing is nothing; but 10⁻¹³ of the breadth no decomposition can promise."""
+    mu = jf.Gaussian([0.0, 0.0], WIDE)
+    witness = Witness("symmetric-map", {"matrix": (1.0 + off) * np.eye(2)})
+    found = certify(mu, mu, witness)
+    finding = found.finding if isinstance(found, Transport) else found
+    assert finding.verdict is verdict, finding
+
+
 @pytest.mark.parametrize(("least", "verdict"), [
     (0.0, ACCEPTED), (-0.9e-12, ACCEPTED), (-1.1e-12, REJECTED), (-1.0, REJECTED)
 ])  # fmt: skip

@@ -40,12 +40,12 @@ def test_lines_are_counted_without_comments_documentation_and_imports() -> None:
 
 GROUPS = {
     "the predicate of a step": (
-        502, ("evaluate", "minimality", "policy", "residual", "step", "transport", "verdict"),
+        505, ("evaluate", "minimality", "policy", "residual", "step", "transport", "verdict"),
     ),
     "the judge of runs": (311, ("__init__", "convex", "run", "taken")),
     "functionals": (228, ("around", "claims", "derivatives", "functional")),
     "fixed points": (193, ("fixed_point", "proximal_gibbs")),
-    "grids": (157, ("grid", "weak")),
+    "grids": (160, ("grid", "weak")),
     "runs of second order": (188, ("second_order",)),
 }  # fmt: skip
 """Lines of code at most, and the modules they are in; docs/decisions/0005 says why so many."""

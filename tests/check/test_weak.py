@@ -10,7 +10,7 @@ from scipy.special import ndtr
 
 import jkoflow as jf
 from jkoflow.check import Verdict
-from jkoflow.check.weak import _cosines, _field, balance, pressure
+from jkoflow.check.weak import _cosines, _field, balance, pressure, weak_stationarity
 from jkoflow.measures.order import monotone_coupling
 from jkoflow.record import Witness
 
@@ -159,6 +159,18 @@ def test_a_step_of_another_energy_is_rejected_where_it_moves_by_cells() -> None:
     report = jf.check_step(functional, mu, out.measure, 0.002, witness=out.witness)
     found = report["weak stationarity"]
     assert found.verdict is Verdict.UNDECIDED
+    assert found.measured > 4.0 * found.bound
+
+
+@pytest.mark.parametrize(("factor", "gap", "verdict"), [
+    (1.3, 0.0, Verdict.REJECTED), (1.3, np.nan, Verdict.UNDECIDED),
+    (1.7, 0.0, Verdict.REJECTED), (1.7, np.nan, Verdict.REJECTED),
+])  # fmt: skip
+def test_without_a_gap_half_a_cell_is_no_fault(factor: float, gap: float, verdict: Verdict) -> None:
+    """What a step with fτ is off by on the slowest field, is .42 cells at 1.3 and .94 at 1.7."""
+    old, new, came = exact(256, factor * TAU)
+    found = weak_stationarity(F, old, new, came, TAU, gap)
+    assert found is not None and found.verdict is verdict, found
     assert found.measured > 4.0 * found.bound
 
 
