@@ -11,7 +11,7 @@ from scipy.stats import binom
 
 import jkoflow as jf
 from jkoflow import Verdict, check_samples
-from jkoflow.check import samples
+from jkoflow.check import samples, samples_battery
 from jkoflow.check.samples_resampling import chain, independent
 from jkoflow.status import InvalidFunctional, InvalidMeasure, InvalidProblem, NotDefined
 
@@ -261,7 +261,8 @@ def test_what_a_score_gives_way_is_known_for_quadratic_interactions(attraction):
     weighted = lambda w: -(x + attraction * (x - w @ x))  # noqa: E731
     scale = x.std(axis=0)
     z, s = (x - x.mean(axis=0)) / scale, weighted(np.full(300, 1 / 300)) * scale
-    found = samples._inflation(weighted, scale, z, s, random.choice([-1.0, 1.0], size=(300, 24)))
+    flips = random.choice([-1.0, 1.0], size=(300, 24))
+    found = samples_battery._inflation(weighted, scale, z, s, flips)
     # never less than 1; the mean force responds the most, exactly, since it is affine
     assert found == pytest.approx(max(1.0, (1.0 + attraction) ** -2), rel=0.02)
 
@@ -269,7 +270,7 @@ def test_what_a_score_gives_way_is_known_for_quadratic_interactions(attraction):
 @pytest.mark.parametrize("alpha", [0.2, 0.05, 0.01, 0.001])
 @pytest.mark.parametrize("n", [100, 3000])
 def test_resamples_meet_the_level_exactly(alpha, n):
-    ranks = (1 + samples._copies(alpha, n)) * alpha
+    ranks = (1 + samples_battery._copies(alpha, n)) * alpha
     assert ranks == pytest.approx(round(ranks)) and ranks > 10
 
 
