@@ -135,9 +135,10 @@ class _Langevin:
 
 
 def _root(x: Array) -> Array:
-    """A root of the covariance, pulled towards its diagonal by 2D points."""
+    """A root of the covariance; where points are few, halfway to its diagonal."""
     n, dim = x.shape
     centred = x - x.mean(axis=0)
-    cov = centred.T @ centred
-    spread = np.diag(np.where(np.diag(cov) > 0, np.diag(cov) / n, 1.0))
-    return np.linalg.cholesky((cov + 2 * dim * spread) / (n + 2 * dim))
+    cov = centred.T @ centred / n
+    spread = np.diag(np.where(np.diag(cov) > 0, np.diag(cov), 1.0))
+    share = 0.5 if n <= 2 * dim else 1e-9  # by which Cholesky's root exists for repeated points
+    return np.linalg.cholesky((1.0 - share) * cov + share * spread)

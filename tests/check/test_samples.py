@@ -7,11 +7,10 @@ import json
 import numpy as np
 import pytest
 from scipy.signal import lfilter
-from scipy.stats import binom
 
 import jkoflow as jf
 from jkoflow import Verdict, check_samples
-from jkoflow.check import samples, samples_battery
+from jkoflow.check import samples
 from jkoflow.check.samples_resampling import chain, independent
 from jkoflow.status import InvalidFunctional, InvalidMeasure, InvalidProblem, NotDefined
 
@@ -41,68 +40,6 @@ def modes(rng, n, dim, share=0.5):
 def ar1(rng, n, dim, a):
     e = rng.normal(size=(n + 300, dim)) * (1 - a * a) ** 0.5
     return lfilter([1.0], [1.0, -a], e, axis=0)[300:]
-
-
-def rejections(rounds, one):
-    """How many of the rounds reject anything."""
-    reports = (one(np.random.default_rng([11, k])) for k in range(rounds))
-    return sum(report.verdict is Verdict.REJECTED for report in reports)
-
-
-def null_of_modes(rng):
-    return check_samples(BIMODAL, modes(rng, 250, 2), rng=rng, reference=modes(rng, 500, 2))
-
-
-def null_from_a_grid(rng):
-    return check_samples(BIMODAL, modes(rng, 200, 1), rng=rng)
-
-
-def null_without_reference(rng):
-    return check_samples(BIMODAL, modes(rng, 300, 5), rng=rng)
-
-
-def null_of_a_repulsion(rng):
-    """ρ* is N(0, 1/0.6): V − 0.4·|x−y|²/4, at the sample itself."""
-    F = NORMAL + jf.QuadraticInteraction(-0.4)
-    return check_samples(F, rng.normal(size=(250, 3)) * 0.6**-0.5, rng=rng)
-
-
-def null_of_a_repulsion_on_the_line(rng):
-    F = NORMAL + jf.QuadraticInteraction(-0.4)
-    return check_samples(F, rng.normal(size=(200, 1)) * 0.6**-0.5, rng=rng)
-
-
-def null_of_a_chain(rng):
-    return check_samples(NORMAL, ar1(rng, 800, 2, 0.6), rng=rng, correlated=True)
-
-
-NULLS = [null_of_modes, null_from_a_grid, null_without_reference, null_of_a_repulsion,
-         null_of_a_repulsion_on_the_line, null_of_a_chain]  # fmt: skip
-
-
-@pytest.mark.parametrize("one", NULLS)
-def test_null_rejection_quick(one):
-    """Not more rejections in 40 than a true 5% gives with probability 1e-4 (9); 6% for chains."""
-    level = 0.06 if one is null_of_a_chain else 0.05
-    assert rejections(40, one) <= binom.isf(1e-4, 40, level)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("one", NULLS[:2])
-def test_null_rejection_is_five_percent(one):
-    share = rejections(2000, one) / 2000
-    # the figure to reach; the standard error is 0.5%
-    assert 0.04 <= share <= 0.06
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("a, n", [(0.5, 1000), (0.9, 4000)])
-def test_null_rejection_of_chains_is_near_five_percent(a, n):
-    share = rejections(
-        400, lambda rng: check_samples(NORMAL, ar1(rng, n, 2, a), rng=rng, correlated=True)
-    ) / 400  # fmt: skip
-    # 5% nominal; blocks miss some variance, and the standard error is 1.1%
-    assert 0.02 <= share <= 0.09
 
 
 @pytest.mark.parametrize("dim", [2, 40])
@@ -236,42 +173,6 @@ def test_few_points_are_rejected_at_a_quarter_of_the_level(least, verdict):
         assert [(f.measured, f.bound) for f in found] == [(1.0 - least, 0.95), (0.5, 0.95)]
         assert samples._findings(tests, chain(1.0, 99), True, 0.0, 0.05, ())[0].verdict is (
             Verdict.UNDECIDED)  # fmt: skip
-
-
-def test_true_samples_of_few_points_are_rarely_rejected():
-    """Of laws with tails to one side: at the level itself it were 6 to 8%."""
-    law = jf.Potential(
-        lambda x: (x + np.exp(-x)).sum(axis=1), gradient=lambda x: 1.0 - np.exp(-x)
-    ) + jf.Entropy()  # fmt: skip
-    random, counts = np.random.default_rng(0), np.zeros(2)
-    for _ in range(400):
-        x = random.gumbel(size=(10, 1))
-        report = check_samples(law, x, rng=random, reference=lambda x: np.exp(-x) - 1.0)
-        lowest = min(1.0 - f.measured for f in report.findings)
-        counts += [report.verdict is Verdict.REJECTED, lowest <= 0.05]
-    # 3 standard deviations of 400 draws at 5% are 3.3%
-    assert counts[0] / 400 <= 0.083 and counts[0] < counts[1]
-
-
-@pytest.mark.parametrize("attraction", [-0.4, -0.2, 0.5])
-def test_what_a_score_gives_way_is_known_for_quadratic_interactions(attraction):
-    """The mean force of V + κW is −(1 + κ) times the error of the mean; with ρ* following, −1."""
-    random = np.random.default_rng(3)
-    x = random.normal(size=(300, 1))
-    weighted = lambda w: -(x + attraction * (x - w @ x))  # noqa: E731
-    scale = x.std(axis=0)
-    z, s = (x - x.mean(axis=0)) / scale, weighted(np.full(300, 1 / 300)) * scale
-    flips = random.choice([-1.0, 1.0], size=(300, 24))
-    found = samples_battery._inflation(weighted, scale, z, s, flips)
-    # never less than 1; the mean force responds the most, exactly, since it is affine
-    assert found == pytest.approx(max(1.0, (1.0 + attraction) ** -2), rel=0.02)
-
-
-@pytest.mark.parametrize("alpha", [0.2, 0.05, 0.01, 0.001])
-@pytest.mark.parametrize("n", [100, 3000])
-def test_resamples_meet_the_level_exactly(alpha, n):
-    ranks = (1 + samples_battery._copies(alpha, n)) * alpha
-    assert ranks == pytest.approx(round(ranks)) and ranks > 10
 
 
 def test_a_short_chain_is_undecided_whatever_it_shows():
