@@ -9,7 +9,7 @@ and however slowly the paths move: tests against them are exact for any n.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -83,12 +83,13 @@ def paths_through(
 ) -> Paths | None:
     """Paths of Metropolis-adjusted Langevin steps; None where the law is not defined on the way.
 
-    The steps are in the units of the points' covariance, and no drift is longer than the noise in
-    any coordinate, so that paths come back from where forces are large. Sizes of steps are random.
+    The steps are in units of a covariance, and no drift is longer than the noise in any coordinate,
+    so that paths come back from where forces are large. Sizes of steps are random. The covariance
+    is that of every other point: of a covariance that a point had a part in, its path would not be
+    stationary (of 100 points in R^40 nothing would ever be rejected).
     """
     n = len(x)
-    root = _root(x)
-    kernel = _Langevin(score, ratio, root, rng)
+    kernel = _Langevin(score, ratio, (_root(x[1::2]), _root(x[::2])), rng)
     turn = rng.integers(states + 1, size=n)  # from this step on, backwards from the point
     points, scores = np.empty((states + 1, *x.shape)), np.empty((states + 1, *x.shape))
     try:
@@ -108,16 +109,20 @@ class _Langevin:
     """x → x + drift + noise, accepted with Metropolis and Hastings's probability."""
 
     def __init__(
-        self, score: Score, ratio: LogRatio, root: Array, rng: np.random.Generator
+        self,
+        score: Score,
+        ratio: LogRatio,
+        roots: tuple[Array, Array],
+        rng: np.random.Generator,
     ) -> None:
-        self.score, self.ratio, self.root, self.rng = score, ratio, root, rng
+        self.score, self.ratio, self.roots, self.rng = score, ratio, roots, rng
 
     def step(self, x: Array, s: Array) -> tuple[Array, Array]:
         low, high = np.log(_STEPS)
         h = np.exp(self.rng.uniform(low, high, (len(x), 1))) / x.shape[1] ** (1 / 6)
         noise = self.rng.standard_normal(x.shape)
         forth = self._drift(s, h) + noise
-        y = x + h * forth @ self.root.T
+        y = x + self._each(h * forth, [root.T for root in self.roots])
         with np.errstate(all="ignore"):
             gain = self.ratio(x, y)
         inside = np.isfinite(gain)
@@ -131,7 +136,14 @@ class _Langevin:
 
     def _drift(self, s: Array, h: Array) -> Array:
         """In units of the noise."""
-        return np.clip(0.5 * h * (s @ self.root), -1.0, 1.0)
+        return np.clip(0.5 * h * self._each(s, self.roots), -1.0, 1.0)
+
+    def _each(self, v: Array, matrices: Sequence[Array]) -> Array:
+        """Rows in turn times the one and the other matrix."""
+        product = np.empty_like(v)
+        for k, matrix in enumerate(matrices):
+            product[k::2] = v[k::2] @ matrix
+        return product
 
 
 def _root(x: Array) -> Array:

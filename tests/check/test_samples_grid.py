@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from scipy.stats import chi2, gamma, kstest, norm
@@ -62,9 +64,51 @@ def test_the_box_grows_where_it_is_open_and_there_only():
     assert grid._grown(f, np.array([[0.0], [1.0]])) is not None
     lows = [low for low, _ in seen]
     highs = [high for _, high in seen]
+    # a side grows by 0.3 of the width at a time, and no box is grown that was closed
+    assert all(b - a < 0.3 * 1.1 * (a + 0.5) for a, b in pairwise(highs)) and highs[-2] < 16.6
     # 400/2² is far below already; the cells' centres move with the box's width all the same
     assert max(lows) < 0.0 and min(lows) > -0.51
     assert all(np.diff(highs) > 0) and highs[-1] > 16.0
+
+
+@pytest.mark.parametrize("below, boxes", [(16.03, 1), (15.97, 2)])
+def test_a_border_is_low_at_a_ten_millionth_of_the_top(below, boxes):
+    """e⁻¹⁶ = 1.1·10⁻⁷: on the outermost cells' centres, which are what is looked at."""
+    assert np.exp(-16.0) == pytest.approx(1e-7, rel=0.2)
+    edge = (2.0 * below) ** 0.5 * 1025 / 1024
+    seen = []
+
+    def f(x):
+        seen.append(np.abs(x).min())
+        return normal(x)
+
+    # points at ± half of it begin with a box that ends there
+    assert grid._grown(f, np.array([[-0.5 * edge], [0.5 * edge]])) is not None
+    assert len(seen) == boxes
+    assert max(seen) < 1e-12  # the middle of a box is among its cells' centres
+
+
+@pytest.mark.parametrize("place, wide", [(0.0, 1e-3), (40.0, 0.08)])
+@pytest.mark.parametrize("dim", [1, 2])
+def test_equal_points_begin_with_a_box_of_a_thousandth_of_their_size(place, wide, dim):
+    seen = []
+
+    def f(x):
+        seen.append(x)
+        return normal(x - place)
+
+    assert grid._grown(f, np.full((3, dim), place)) is not None
+    # twice their size, as that of two points apart is; a cell less than the box
+    assert 0.98 * wide < np.ptp(seen[0][:, 0]) * (1 + 1 / grid._SEARCH[dim]) < 1.01 * 2 * wide
+    assert np.abs(seen[0] - place).sum(axis=1).min() < 1e-12
+
+
+@pytest.mark.parametrize("constant", [-2000.0, 2000.0])
+def test_a_density_is_known_up_to_a_constant(constant):
+    x = np.zeros((3, 1))
+    with np.errstate(all="raise", under="ignore"):
+        moved = drawn(lambda x: normal(x) + constant, x, 50)
+    np.testing.assert_allclose(moved, drawn(normal, x, 50), atol=1e-9)
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e4])

@@ -95,7 +95,8 @@ def null_of_gamma(rng):
 
 
 NULLS = [null_of_modes, null_from_a_grid, null_of_gumbel, null_of_gamma,
-         null_without_reference, null_of_a_repulsion, null_of_a_repulsion_on_the_line, null_of_a_chain]  # fmt: skip
+         null_without_reference, null_of_a_repulsion, null_of_a_repulsion_on_the_line,
+         null_of_a_chain]  # fmt: skip
 
 
 @pytest.mark.parametrize("one", NULLS)

@@ -106,6 +106,23 @@ def test_ratios_along_are_those_of_the_density():
     np.testing.assert_array_equal(sp.ratio_of(f)(x, y), f(y) - f(x))
 
 
+def test_choices_are_exact_where_a_covariance_is_hardly_known():
+    """40 points of N(0, I) in R^20: |x|² of steps in their own covariance were 0.9 of it."""
+    rng, law = np.random.default_rng(13), lambda x: -0.5 * (x**2).sum(axis=1)
+    sizes, ranks = [], []
+    for _ in range(60):
+        x = rng.normal(size=(40, 20))
+        paths = sp.paths_through(x, lambda x: -x, sp.ratio_of(law), rng, 60)
+        assert paths is not None
+        largest = [np.abs(p.mean(axis=1)).max(axis=1) for p, _ in paths.choices(59, rng)]
+        means = np.concatenate(largest)
+        ranks.append((np.sum(means[1:] < means[0]) + rng.random()) / 60)
+        sizes.append(paths.points[-1].var())
+    # 48 000 squares: four standard errors are 2.6%
+    assert abs(np.mean(sizes) - 1.0) < 0.026
+    assert kstest(ranks, "uniform").pvalue > 1e-3
+
+
 @pytest.mark.parametrize("n", [4, 12])
 def test_choices_are_exact_for_few_points(n):
     """The rank of a skewed mean among choices is uniform; by signs it is far from it."""
