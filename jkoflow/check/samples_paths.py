@@ -22,7 +22,7 @@ LogRatio = Callable[[Array, Array], Array]
 STATES = 100
 """States of a path besides the point. Those near to it resemble it, and blur what it is worth."""
 
-_STEPS = (0.1, 1.6)  # between these, at random, so that narrow parts of ρ* are left as well
+_STEPS = (0.1, 2.0)  # between these, at random, so that narrow parts of ρ* are left as well
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(5)
 
 
@@ -118,8 +118,7 @@ class _Langevin:
         self.score, self.ratio, self.roots, self.rng = score, ratio, roots, rng
 
     def step(self, x: Array, s: Array) -> tuple[Array, Array]:
-        low, high = np.log(_STEPS)
-        h = np.exp(self.rng.uniform(low, high, (len(x), 1))) / x.shape[1] ** (1 / 6)
+        h = self.rng.uniform(*_STEPS, (len(x), 1)) / x.shape[1] ** (1 / 6)
         noise = self.rng.standard_normal(x.shape)
         forth = self._drift(s, h) + noise
         y = x + self._each(h * forth, [root.T for root in self.roots])

@@ -115,6 +115,10 @@ def test_points_are_tested_by_their_definitions():
         assert test.observed > np.median(test.own)  # these two do differ
 
 
+def test_resamples_are_as_many_as_documented():
+    assert [samples_battery._copies(0.05, n) for n in (50, 2000, 2001)] == [399, 399, 299]
+
+
 @pytest.mark.parametrize("dim", [1, 2])
 def test_projections_are_along_unit_vectors(dim, monkeypatch):
     seen = []
@@ -163,7 +167,8 @@ def test_choices_meet_the_level_exactly(alpha, monkeypatch):
     F, x = jf.QuadraticPotential(1.0) + jf.Entropy(), RNG.normal(size=(60, 1))
     jf.check_samples(F, x, rng=0, alpha=alpha)
     ranks = (1 + seen[0]) * alpha
-    assert ranks == pytest.approx(round(ranks)) and ranks >= 10
+    assert ranks == pytest.approx(round(ranks))
+    assert seen[0] == {0.2: 49, 0.05: 199, 0.01: 999}[alpha]
 
 
 def test_signs_stand_in_where_there_are_no_paths_that_move(monkeypatch):

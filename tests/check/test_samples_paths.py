@@ -47,7 +47,7 @@ def test_steps_have_no_direction():
     x, y = paths.points[:, :, 0]
     lopsided = (x < 0) * np.tanh(y) - (y < 0) * np.tanh(x)
     assert abs(lopsided.mean()) < 4 * lopsided.std() / 50_000**0.5
-    assert np.mean(x != y) > 0.8  # and they do move
+    assert np.mean(x != y) > 0.5  # not for want of moves
 
 
 def test_a_path_goes_on_from_the_point_both_ways():
