@@ -11,7 +11,7 @@ from scipy.signal import lfilter
 import jkoflow as jf
 from jkoflow import Verdict, check_samples
 from jkoflow.check import samples
-from jkoflow.check.samples_resampling import chain, independent
+from jkoflow.check.samples_resampling import autocorrelation_time, chain, independent
 from jkoflow.status import InvalidFunctional, InvalidMeasure, InvalidProblem, NotDefined
 
 APART = 3.0
@@ -273,3 +273,64 @@ def test_constant_and_repeated_points():
     assert check_samples(NORMAL, np.zeros((80, 2)), rng=0).verdict is Verdict.REJECTED
     pairs = np.repeat(np.random.default_rng(0).normal(size=(200, 2)), 5, axis=0)
     assert check_samples(NORMAL, pairs, rng=0).verdict is not Verdict.ACCEPTED
+
+
+@pytest.mark.parametrize("correlated, n", [(False, 50), (True, 100)])
+@pytest.mark.parametrize("p, word", [(0.05, Verdict.REJECTED), (0.0501, Verdict.ACCEPTED)])
+def test_what_is_long_enough_is_judged_at_the_level(correlated, n, p, word):
+    """And one point less is not, but for a quarter of the level."""
+    for size, verdict in ((n, word), (n - 1, Verdict.UNDECIDED)):
+        order = chain(1.0, size) if correlated else independent(size)
+        (found,) = samples._findings({"this": p}, order, correlated, 0.0, 0.05, ())
+        assert found.verdict is verdict, size
+
+
+@pytest.mark.parametrize("looks, word", [(6.0, Verdict.REJECTED), (6.01, Verdict.UNDECIDED)])
+def test_independence_is_doubted_beyond_six_standard_errors(looks, word):
+    for p in (0.05, 0.001):
+        (found,) = samples._findings({"this": p}, independent(500), False, looks, 0.05, ())
+        assert found.verdict is word
+
+
+def test_looks_are_the_largest_autocorrelation_of_points_and_their_distances():
+    rng = np.random.default_rng(12)
+    x = rng.normal(size=(300, 2)) * np.repeat(rng.exponential(size=60), 5)[:, None]
+    square = ((x - x.mean(axis=0)) ** 2).sum(axis=1)
+    lagged = []
+    for series in (*x.T, square):
+        c = series - series.mean()
+        lagged.append(sum(c[1:] * c[:-1]) / sum(c * c))
+    order, looks = samples._order(x, False)
+    assert looks == pytest.approx(max(lagged) * 300**0.5) and order.time == 1.0
+    assert np.argmax(lagged) == 2  # spreads are what is correlated here
+    order, looks = samples._order(x, True)
+    both = autocorrelation_time(np.column_stack([x, square]))
+    assert order.time == both.max() > 2.0 and looks == 0.0 and order.gap == 1
+    assert samples._order(np.ones((60, 1)), False)[1] == 0.0
+
+
+def test_a_chain_is_thinned_evenly_and_independent_points_at_random():
+    x = np.arange(25_000.0)[:, None]
+    few, notes = samples._thinned(x[:10_000], True, np.random.default_rng(0))
+    assert few is not None and len(few) == 10_000 and notes == ()
+    even, _ = samples._thinned(x, True, np.random.default_rng(0))
+    assert (even[0, 0], even[-1, 0]) == (0.0, 24_999.0)
+    assert set(np.diff(even[:, 0])) == {2.0, 3.0} and len(even) == 10_000
+    some, _ = samples._thinned(x, False, np.random.default_rng(0))
+    assert len(np.unique(some)) == 10_000 and (np.diff(some[:, 0]) > 0).all()
+
+
+@pytest.mark.parametrize("dim, n, said", [(2, 450, "n = 400, D = 2"), (3, 120, "n = 100, D = 40")])
+def test_the_power_told_is_that_of_the_case(dim, n, said):
+    """Without points of ρ*, in R³, the case without."""
+    x = np.random.default_rng(13).normal(size=(n, dim))
+    assert any(said in a for a in check_samples(NORMAL, x, rng=0).assumptions)
+
+
+def test_options_may_be_numpy_s():
+    x = ar1(np.random.default_rng(14), 600, 1, 0.5)
+    report = check_samples(NORMAL, x, rng=0, correlated=np.True_, alpha=np.float64(0.05))
+    assert report == check_samples(NORMAL, x, rng=0, correlated=True)
+    order = chain(float(autocorrelation_time(np.column_stack([x, (x - x.mean()) ** 2])).max()), 600)
+    said = f"autocorrelation time {order.time:.3g}, effective sample size {order.effective:.0f}"
+    assert any(said in a for a in report.assumptions)
