@@ -164,7 +164,7 @@ def _findings(
     stands = alpha / CAUTION  # a rejection at this, short or not
     resolved = stands * 2.0 ** min(order.blocks - 1, 99) >= PATTERNS
     if correlated or looks > LOOKS_CORRELATED or not resolved:
-        stands = 0.0
+        stands = -1.0  # below every p, of which bridges' may be 0
     return tuple(_finding(name, p, alpha, doubt, stands, notes) for name, p in tests.items())
 
 

@@ -285,6 +285,24 @@ def test_what_is_long_enough_is_judged_at_the_level(correlated, n, p, word):
         assert found.verdict is verdict, size
 
 
+@pytest.mark.parametrize("patterns, word", [(5.01, Verdict.REJECTED), (4.99, Verdict.UNDECIDED)])
+def test_five_patterns_of_signs_lie_beyond_the_level_at_which_few_points_are_rejected(
+    patterns, word
+):
+    alpha = 4.0 * patterns / 2**9  # of the 2⁹ of ten points
+    for p in (0.001, 0.0):  # which the χ² of bridges may be, to rounding
+        (found,) = samples._findings({"this": p}, independent(10), False, 0.0, alpha, ())
+        assert found.verdict is word
+
+
+def test_levels_are_met_up_to_rounding():
+    """p is a quotient of whole numbers, and so is the level, about."""
+    for p, n in ((0.05, 500), (0.0125, 20)):
+        for off, word in ((5e-10, Verdict.REJECTED), (1e-7, None)):
+            (found,) = samples._findings({"p": p * (1 + off)}, independent(n), False, 0.0, 0.05, ())
+            assert (found.verdict is Verdict.REJECTED) == (word is Verdict.REJECTED)
+
+
 @pytest.mark.parametrize("looks, word", [(6.0, Verdict.REJECTED), (6.01, Verdict.UNDECIDED)])
 def test_independence_is_doubted_beyond_six_standard_errors(looks, word):
     for p in (0.05, 0.001):

@@ -98,8 +98,9 @@ def test_equal_points_begin_with_a_box_of_a_thousandth_of_their_size(place, wide
         return normal(x - place)
 
     assert grid._grown(f, np.full((3, dim), place)) is not None
-    # twice their size, as that of two points apart is; a cell less than the box
-    assert 0.98 * wide < np.ptp(seen[0][:, 0]) * (1 + 1 / grid._SEARCH[dim]) < 1.01 * 2 * wide
+    # of twice the distance to the origin, and of 1 at least; centres end half a cell inside
+    cells = grid._SEARCH[dim]
+    assert np.ptp(seen[0][:, 0]) * cells / (cells - 1) == pytest.approx(wide, rel=1e-6)
     assert np.abs(seen[0] - place).sum(axis=1).min() < 1e-12
 
 
