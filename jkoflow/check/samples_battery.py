@@ -16,7 +16,8 @@ from .samples_target import MOST, Target, labels_of
 
 _PROBES = 25  # sign patterns, and one, by which the response of ρ* to the sample is measured
 _LONG = 1000  # points beyond which signs are as good as paths, and paths long to compute
-_PAIRS = 4_500_000  # the same for pairs of points in all choices: n = 150 at 5%
+_PAIRS = 4_500_000  # pairs of points in all choices beyond which half of these do: n = 150 at 5%
+_MANY_PAIRS = 25_000_000  # and in this half, beyond which signs do: n = 500
 
 
 def _copies(alpha: float, n: int) -> int:
@@ -103,20 +104,23 @@ def _along(
     n, dim = paths.points.shape[1:]
     every = paths.points.reshape(-1, dim)
     mean, scale, one = every.mean(axis=0), _scale(every), np.ones((n, 1), np.float32)
-    pairwise = n * n * copies <= _PAIRS
-    pairs, moments = [], []
+    compared = copies if n * n * copies <= _PAIRS else copies // 2
+    pairwise = n * n * compared <= _MANY_PAIRS
+    pairs: list[float] = []
+    moments = []
     for x, score in paths.choices(copies, rng):
         z, s = (x - mean) / scale, score * scale
         features = statistic.stein_moments(z.reshape(-1, dim), s.reshape(-1, dim))
         t = statistic.symmetric_t(features.reshape(len(x), n, -1))
         moments.append(np.abs(t).max(axis=1))
         if pairwise:
-            single = zip(z.astype(np.float32), s.astype(np.float32), strict=True)
+            some = slice(0, compared + 1 - len(pairs))
+            single = zip(z[some].astype(np.float32), s[some].astype(np.float32), strict=True)
             kernels = [statistic.stein_kernel(*both, float(dim)) for both in single]
-            pairs.append([statistic.quadratic_forms(k, one, np.arange(n))[0] for k in kernels])
+            pairs += [statistic.quadratic_forms(k, one, np.arange(n))[0] for k in kernels]
     found = {"Stein moments": np.concatenate(moments) ** 2}
     if pairwise:
-        found["kernel Stein discrepancy"] = np.concatenate(pairs)
+        found["kernel Stein discrepancy"] = np.array(pairs)
     return {
         name: test.among(found[name]) if name in found else test for name, test in tests.items()
     }

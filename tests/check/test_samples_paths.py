@@ -199,7 +199,32 @@ def test_steps_are_in_units_of_the_covariance():
     x = rng.normal(size=(5000, 2)) @ mix.T
     root = sp._root(x)
     np.testing.assert_allclose(root @ root.T, np.cov(x.T, bias=True), rtol=1e-6)
-    for few, share in ((x[:4], 0.5), (x[:5], 0.0)):  # up to 2D points, halfway to the diagonal
+    # of up to 2D points, halfway to the diagonal
+    for few, share in ((x[:4], 0.5), (1e-4 * x[:4], 0.5), (x[:5], 0.0)):
         root, cov = sp._root(few), np.cov(few.T, bias=True)
         exact = (1 - share) * cov + share * np.diag(np.diag(cov))
         np.testing.assert_allclose(root @ root.T, exact, rtol=1e-6)
+
+
+def test_drifts_are_half_the_force_in_units_of_the_noise_and_never_longer():
+    """x + h²/2 ΣΣᵀs + hΣξ: the drift is h/2 Σᵀs noises, of which one is the most."""
+    roots = (np.array([[2.0, 0.0], [1.0, 0.5]]), np.eye(2))
+    kernel = sp._Langevin(lambda x: x, lambda x, y: x, roots, np.random.default_rng(0))
+    s = np.array([[0.2, 0.4], [0.2, 0.4], [-0.3, 9.0], [-0.3, -9.0], [1.0, 0.0]])
+    h = np.array([[0.5], [2.0], [0.5], [0.5], [0.1]])
+    exact = [[0.2, 0.05], [0.2, 0.4], [1.0, 1.0], [-0.075, -1.0], [0.1, 0.0]]
+    np.testing.assert_allclose(kernel._drift(s, h), exact)
+
+
+def test_the_units_of_each_half_are_those_of_the_other():
+    """Steps of the even points are as large as the odd ones are spread, and the reverse."""
+    rng = np.random.default_rng(15)
+    x = rng.normal(size=(2000, 2)) * np.where(np.arange(2000)[:, None] % 2, [100.0, 0.1], 1.0)
+    free = lambda x: 0.0 * x  # noqa: E731
+    paths = sp.paths_through(x, free, lambda x, y: np.zeros(len(x)), rng, 1)
+    assert paths is not None
+    spread = (paths.points[1] - x)[::2].std(axis=0), (paths.points[1] - x)[1::2].std(axis=0)
+    # sizes are uniform from 0.1 to 2 over D^(1/6); 1000 points know a standard deviation to 2%,
+    # steps of random sizes to 4%
+    size = ((2.0**3 - 0.1**3) / (3 * 1.9)) ** 0.5 / 2 ** (1 / 6)
+    np.testing.assert_allclose(spread, size * np.array([[100.0, 0.1], [1.0, 1.0]]), rtol=0.15)
