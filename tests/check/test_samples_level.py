@@ -101,9 +101,9 @@ NULLS = [null_of_modes, null_from_a_grid, null_of_gumbel, null_of_gamma,
 
 @pytest.mark.parametrize("one", NULLS)
 def test_null_rejection_quick(one):
-    """Not more rejections in 40 than a true 5% gives with probability 1e-4 (9); 6% for chains."""
+    """Not more rejections in 25 than a true 5% gives with probability 1e-4 (7); 6% for chains."""
     level = 0.06 if one is null_of_a_chain else 0.05
-    assert rejections(40, one) <= binom.isf(1e-4, 40, level)
+    assert rejections(25, one) <= binom.isf(1e-4, 25, level)
 
 
 @pytest.mark.slow

@@ -208,3 +208,18 @@ def test_paths_may_go_where_forces_do_not_depend_on_the_sample():
     score, ratio = target_of(linear, X, lambda x: -5.0 * x).anywhere
     np.testing.assert_allclose(score(X + 1), -5.0 * (X + 1))
     np.testing.assert_allclose(ratio(X, 2.0 * X), -7.5 * (X**2).sum(axis=1))
+
+
+def test_what_depends_on_the_sample_is_said_and_known_where_it_does():
+    linear = jf.QuadraticPotential(1.0) + jf.Entropy()
+    law, words = jf.Particles(X[::-1]), (samples_target.OWN, samples_target.GIVEN)
+    for F, reference, said, follows in (
+        (linear, None, None, False),
+        (linear, law, None, False),
+        (linear + jf.QuadraticInteraction(1.0), None, samples_target.OWN, True),
+        (linear + jf.QuadraticInteraction(1.0), law, samples_target.GIVEN, False),
+        (linear + jf.QuadraticInteraction(1.0), lambda x: -x, None, False),
+    ):
+        target = target_of(F, X, reference)
+        assert [w for w in target.assumptions if w in words] == ([said] if said else [])
+        assert (target.weighted is not None) is follows
