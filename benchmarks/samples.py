@@ -2,7 +2,8 @@
 
     python benchmarks/samples.py [--repetitions 400] [--only WORD] [--large]
 
-Targets: N(0, I) in R^D, and two modes N(±3e₁, I) of equal mass. Each row is one alternative at one
+Targets: N(0, I) in R^D, and two modes N(±3e₁, I) of equal mass; for the null also independent
+coordinates of Gumbel's law and of Gamma(3). Each row is one alternative at one
 size; each column the share of repetitions in which a test is rejected after the correction for all
 tests, the first one that in which anything is. ``--large`` times 10 000 points.
 """
@@ -61,6 +62,19 @@ def chain(memory: float) -> Sampler:
     return draw
 
 
+def gumbel(rng: np.random.Generator, n: int, dim: int) -> np.ndarray:
+    return rng.gumbel(size=(n, dim))
+
+
+def gamma(rng: np.random.Generator, n: int, dim: int) -> np.ndarray:
+    return rng.gamma(3.0, size=(n, dim))
+
+
+def gamma_log_density(x: np.ndarray) -> np.ndarray:
+    with np.errstate(divide="ignore"):
+        return np.asarray((2.0 * np.log(np.maximum(x, 0.0)) - x).sum(axis=1))
+
+
 def bimodal_log_density(x: np.ndarray) -> np.ndarray:
     return np.asarray(-0.5 * (x**2).sum(axis=1) + np.logaddexp(APART * x[:, 0], -APART * x[:, 0]))
 
@@ -73,9 +87,13 @@ def bimodal_score(x: np.ndarray) -> np.ndarray:
 
 NORMAL = jf.QuadraticPotential(1.0) + jf.Entropy()
 BIMODAL = jf.KullbackLeibler(bimodal_log_density, bimodal_score)
+GUMBEL = jf.KullbackLeibler(lambda x: -(x + np.exp(-x)).sum(axis=1), lambda x: np.exp(-x) - 1.0)
+GAMMA = jf.KullbackLeibler(gamma_log_density, lambda x: 2.0 / x - 1.0)
 CASES: dict[str, tuple[object, Sampler, Sampler]] = {
     "null, normal": (NORMAL, normal, normal),
     "null, two modes": (BIMODAL, modes(0.5), modes(0.5)),
+    "null, Gumbel": (GUMBEL, gumbel, gumbel),
+    "null, Gamma(3)": (GAMMA, gamma, gamma),
     "shift 0.2σ": (NORMAL, shifted, normal),
     "scale 10%": (NORMAL, wider, normal),
     "modes 80/20": (BIMODAL, modes(0.8), modes(0.5)),

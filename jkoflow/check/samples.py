@@ -13,21 +13,10 @@ from ..functionals.base import Functional
 from ..measures.base import Array
 from ..measures.particles import Particles
 from ..status import InvalidProblem
-from . import samples_statistics as statistic
-from .samples_modes import mode_mass_p_value
+from .samples_battery import p_values
 from .samples_power import power_of
-from .samples_resampling import (
-    Order,
-    Resampled,
-    across,
-    autocorrelation_time,
-    chain,
-    contrasts,
-    independent,
-    signs,
-    step_down,
-)
-from .samples_target import Target, is_level, labels_of, outliers, points_of, target_of
+from .samples_resampling import Order, autocorrelation_time, chain, independent
+from .samples_target import MOST, is_level, points_of, target_of
 from .verdict import Finding, Report, Verdict
 
 SHORT = 50
@@ -46,13 +35,8 @@ PATTERNS = 5
 beyond that level: at 5%, 10 points or more. At n = 3 true samples were rejected in a quarter of all
 cases."""
 
-MOST = 10_000
-"""Points used: more are thinned, since pairwise sums cost their square."""
-
 LOOKS_CORRELATED = 6.0
 """Standard errors by which the autocorrelation of points called independent may differ from 0."""
-
-_PROBES = 25  # sign patterns, and one, by which the response of ρ* to the sample is measured
 
 
 def check_samples(
@@ -130,7 +114,7 @@ def check_samples(
     points, notes = _thinned(points_of(x), correlated, random)
     target = target_of(F, points, reference)
     order, looks = _order(points, correlated)
-    tests = _battery(points, target, order, regions, float(alpha), random)
+    tests = p_values(points, target, order, regions, float(alpha), random)
     notes = (_independence(order, correlated), *notes, *target.assumptions)
     notes += (power_of(order.effective, points.shape[1], target.draw is not None),)
     findings = _findings(tests, order, correlated, looks, float(alpha), notes)
@@ -159,120 +143,6 @@ def _order(x: Array, correlated: bool) -> tuple[Order, float]:
     return independent(len(x)), float(lagged.max() * np.sqrt(len(x)))
 
 
-def _copies(alpha: float, n: int) -> int:
-    """Resamples: 1 + copies is a multiple of 1/alpha, so that the level is met exactly."""
-    return round((20 if n <= 2000 else 15) / alpha) - 1
-
-
-def _battery(
-    x: Array,
-    target: Target,
-    order: Order,
-    regions: Any,
-    alpha: float,
-    rng: np.random.Generator,
-) -> dict[str, float]:
-    """Names of tests with p-values corrected for all of them."""
-    flips = signs(order.blocks, _copies(alpha, len(x)), rng)
-    scale = _scale(x)
-    z, s = (x - x.mean(axis=0)) / scale, target.score * scale
-    tests = _by_forces(z, s, order, flips)
-    if target.draw is not None:
-        y = target.draw(_reference_size(len(x), target.limited), rng)
-        tests |= _by_points(x, y, order, regions, flips, rng)
-    if target.weighted is not None:
-        c = _inflation(target.weighted, scale, z, s, flips[order.block, 1:_PROBES])
-        tests = {name: test.tempered(c) for name, test in tests.items()}
-    families = [dict(zip(tests, step_down(list(tests.values()), rng), strict=True))]
-    if target.draw is None and target.log_density is not None and target.force is not None:
-        p = mode_mass_p_value(target.log_density, target.force, x, order.time, rng)
-        families += [] if p is None else [{"mode masses": np.float64(p)}]
-    corrected = np.concatenate(across([np.array(list(family.values())) for family in families]))
-    names = [name for family in families for name in family]
-    return {name: float(p) for name, p in zip(names, corrected, strict=True)} | outliers(x, target)
-
-
-def _reference_size(n: int, limited: int | None) -> int:
-    wanted = max(n, min(2 * n, 2000))
-    return wanted if limited is None else min(limited, 2 * MOST)
-
-
-def _inflation(
-    weighted: Callable[[Array], Array], scale: Array, z: Array, s: Array, flips: Array
-) -> float:
-    """By how much the variance of a Stein moment grows as ρ* follows the sample's errors.
-
-    Random signs stand for these errors. Σ_i σ_i g(x_i) is what they do directly; the score moves
-    by its derivative in the weights along σ/n. The largest ratio over the moments, at least 1.
-    """
-    n, base = len(z), statistic.stein_moments(z, s)
-    direct, together = [], []
-    for sign in (flips - flips.mean(axis=0)).T:
-        moved = 2.0 * (weighted((1.0 + 0.5 * sign) / n) * scale - s)
-        response = statistic.stein_moments(z, s + moved) - base
-        direct.append(sign @ base)
-        together.append(direct[-1] + response.sum(axis=0))
-    ratio = np.square(together).sum(axis=0) / np.square(direct).sum(axis=0)
-    return max(1.0, float(ratio.max()))
-
-
-def _by_forces(z: Array, s: Array, order: Order, flips: Array) -> dict[str, Resampled]:
-    """Tests that need the score at the points only."""
-    copies = flips.shape[1] - 1
-    kernel = statistic.stein_kernel(z, s, float(z.shape[1]))
-    each = _light(flips[order.block])
-    discrepancy = statistic.quadratic_forms(kernel, each, order.block, order.gap)
-    moments = statistic.largest_mean(order.sums(statistic.stein_moments(z, s)), flips)
-    return {
-        "kernel Stein discrepancy": Resampled.of(discrepancy, copies),
-        "Stein moments": Resampled.of(moments**2, copies),
-    }
-
-
-def _by_points(
-    x: Array, y: Array, order: Order, regions: Any, flips: Array, rng: np.random.Generator
-) -> dict[str, Resampled]:
-    """Tests against points of ρ*. Nothing that they use knows the labels."""
-    both = np.concatenate([x, y])
-    z = (both - both.mean(axis=0)) / _scale(both)
-    v = _light(contrasts(order, flips, len(y), rng))
-    directions = rng.standard_normal((10 if x.shape[1] > 1 else 1, x.shape[1]))
-    directions /= np.linalg.norm(directions, axis=1)[:, None]
-    below, levels = statistic.projection_features(z, directions)
-    inside = _regions(z, both, regions, len(x), rng)
-    single = v.astype(np.float32, copy=False)
-    values = {
-        "energy distance": statistic.quadratic_forms(statistic.distances(z), v),
-        "projections": statistic.projection_statistic(
-            below.T.astype(np.float32) @ single, levels.reshape(len(directions) + 1, -1)
-        ),
-        "mode masses": statistic.mass_statistic(
-            inside.T.astype(np.float32) @ single, inside.mean(axis=0)
-        ),
-        "moments": statistic.largest_difference(statistic.moment_features(z), v) ** 2,
-    }
-    return {name: Resampled.of(value, flips.shape[1] - 1) for name, value in values.items()}
-
-
-def _regions(z: Array, both: Array, regions: Any, n: int, rng: np.random.Generator) -> Array:
-    """Which region each point is in, one-hot, (N, K)."""
-    if regions is not None:
-        label = labels_of(regions, both)
-    else:
-        label = statistic.nearest(z, statistic.centres_of(z, 8 if n >= 400 else 4, rng))
-    return np.asarray(label[:, None] == np.arange(label.max() + 1))
-
-
-def _scale(x: Array) -> Array:
-    spread = x.std(axis=0)
-    return np.asarray(np.where(spread > 0, spread, 1.0))
-
-
-def _light(v: Array) -> Array:
-    """Single precision where many points make the products long: 1e-7 is far below chance."""
-    return v.astype(np.float32) if len(v) > 3000 else v
-
-
 def _independence(order: Order, correlated: bool) -> str:
     if not correlated:
         return "the points are independent (correlated=False)"
@@ -294,7 +164,7 @@ def _findings(
     stands = alpha / CAUTION  # a rejection at this, short or not
     resolved = stands * 2.0 ** min(order.blocks - 1, 99) >= PATTERNS
     if correlated or looks > LOOKS_CORRELATED or not resolved:
-        stands = 0.0
+        stands = -1.0  # below every p, of which bridges' may be 0
     return tuple(_finding(name, p, alpha, doubt, stands, notes) for name, p in tests.items())
 
 

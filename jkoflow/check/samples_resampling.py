@@ -123,6 +123,10 @@ class Resampled(NamedTuple):
         """From the observed value, the common resamples, and the test's own ones if it has any."""
         return cls(float(values[0]), values[-copies:], values[1 : copies + 1])
 
+    def among(self, values: Array) -> Resampled:
+        """Observed and resampled in another way, with the common resamples that there were."""
+        return Resampled(float(values[0]), values[1:], self.common)
+
     def tempered(self, factor: float) -> Resampled:
         """Held against resamples that are larger by a factor."""
         return Resampled(self.observed / factor, self.own, self.common)

@@ -75,8 +75,8 @@ def stein_kernel(x: Array, score: Array, length_squared: float) -> Tile:
 
     Source: Gorham and Mackey, Measuring sample quality with kernels (2017).
     """
-    z = x / np.sqrt(length_squared)
-    t = score * np.sqrt(length_squared)  # the score in units of ℓ: h is then h·ℓ²
+    z = x / length_squared**0.5
+    t = score * length_squared**0.5  # the score in units of ℓ: h is then h·ℓ²
     squares = np.einsum("id,id->i", z, z)
     along = np.einsum("id,id->i", z, t)
     dim = x.shape[1]
@@ -146,22 +146,36 @@ def stein_moments(z: Array, score: Array) -> Array:
 
 
 def largest_mean(features: Array, signs: Array) -> Array:
-    """max_k |t_k| with t_k = Σ_i v_i g_ik / (Σ_i g_ik²)^½ for each column of signs (n, B).
+    """max_k |t_k| of Student's t_k of v_i g_ik for each column of signs (n, B).
 
     Signs make the resampled t symmetric. The observed one, column 0, is not where g is skewed; it
-    is made so, to second order, by Hall's transformation (1992)
-    t + γt²/(3√n) + γ²t³/(27n) + γ/(6√n), γ being the skewness.
+    is made so by Hall's transformation.
     """
-    n = len(features)
-    size = np.sqrt(np.einsum("ik,ik->k", features, features))
-    t = features.T @ signs / np.where(size > 0, size, 1.0)[:, None]
-    centred = features - features.mean(axis=0)
-    spread = centred.std(axis=0)
-    g = (centred**3).mean(axis=0) / np.where(spread > 0, spread, 1.0) ** 3 / np.sqrt(n)
-    s = t[:, 0] / np.sqrt(np.maximum(1.0 - t[:, 0] ** 2 / n, 1e-9))  # Student's, from the sum
-    t[:, 0] = s + g * s**2 / 3.0 + g**2 * s**3 / 27.0 + g / 6.0
-    t[:, 1:] /= np.sqrt(np.maximum(1.0 - t[:, 1:] ** 2 / n, 1e-9))
+    squares = np.einsum("ik,ik->k", features, features)
+    t = _student(features.T @ signs, squares[:, None], len(features))
+    t[:, 0] = symmetric_t(features)
     return np.asarray(np.abs(t).max(axis=0))
+
+
+def symmetric_t(features: Array) -> Array:
+    """Student's t for mean zero of the columns of (..., n, K), and symmetric to second order.
+
+    Hall's transformation (1992) t + γt²/(3√n) + γ²t³/(27n) + γ/(6√n), γ being the skewness.
+    """
+    n = features.shape[-2]
+    mean = features.mean(axis=-2)
+    s = _student(n * mean, np.einsum("...ik,...ik->...k", features, features), n)
+    centred = features - mean[..., None, :]
+    spread = np.sqrt(np.einsum("...ik,...ik->...k", centred, centred) / n)
+    third = np.einsum("...ik,...ik,...ik->...k", centred, centred, centred) / n
+    g = third / np.where(spread > 0, spread, 1.0) ** 3 / np.sqrt(n)
+    return np.asarray(s + g * s**2 / 3.0 + g**2 * s**3 / 27.0 + g / 6.0)
+
+
+def _student(total: Array, squares: Array, n: int) -> Array:
+    """t = r (1 − r²/n)^(−½) of r = Σ_i g_i / (Σ_i g_i²)^½."""
+    r = total / np.sqrt(np.where(squares > 0, squares, 1.0))
+    return np.asarray(r / np.sqrt(np.maximum(1.0 - r**2 / n, 1e-9)))
 
 
 def largest_difference(features: Array, labels: Array) -> Array:

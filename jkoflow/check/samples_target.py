@@ -17,11 +17,13 @@ import numpy as np
 from ..functionals.answers import answer_of, finite_answer
 from ..functionals.base import Functional, Smooth, SmoothSum
 from ..functionals.internal import Entropy
+from ..functionals.potential import Potential
 from ..measures.base import Array, Measure
 from ..measures.conversion import sample
 from ..measures.particles import Particles
 from ..status import InvalidFunctional, InvalidMeasure, InvalidProblem, JkoflowError, NotDefined
 from .samples_grid import grid_law
+from .samples_paths import LogRatio, Score, ratio_along, ratio_of
 from .samples_statistics import Labels
 
 OWN = (
@@ -34,9 +36,12 @@ UNSEEN = (
     "no reference law: without one, only where the points are is compared with the forces there, "
     "and a mode that no point has visited is invisible"
 )
+FUNCTION = "∇log ρ* is the given function"
 GRID = "points of ρ* come from its density on a grid, resolved to 1e-3 in log Z"
 RARE = 1000.0
 """A single point is held against alpha/RARE: it has to be absurd, and hardly costs the others."""
+MOST = 10_000
+"""Points used: more are thinned, since pairwise sums cost their square."""
 _FEW = 500
 _BLOCK = 2000  # points at once where the gradient of S is wanted at points that carry no mass
 
@@ -48,8 +53,9 @@ class Target:
     ``limited`` is the number of reference points there are, where they cannot be drawn at will;
     ``log_density`` is log ρ* up to a constant, and ``force`` its gradient, about: where S is not
     linear, that of a part of the sample. ``weighted`` is the score as a function of the weights of
-    the points, where ρ* depends on them. ``tail`` is ρ*'s mass where log_density is at most some
-    level, if it is known.
+    the points, where ρ* depends on them; ``anywhere`` are ∇log ρ* and the changes of log ρ*, where
+    it does not and they cost no more than at the sample. ``tail`` is ρ*'s mass where log_density is
+    at most some level, if it is known.
     """
 
     score: Array
@@ -57,6 +63,7 @@ class Target:
     log_density: Callable[[Array], Array] | None
     force: Callable[[Array], Array] | None
     weighted: Callable[[Array], Array] | None
+    anywhere: tuple[Score, LogRatio] | None
     limited: int | None
     assumptions: tuple[str, ...]
     tail: Callable[[float], float] | None = None
@@ -70,12 +77,14 @@ def target_of(F: Functional, x: Array, reference: Any) -> Target:
     local = _Local(smooth, beta, Particles(x) if law is None else law, x.shape[1])
     notes = () if local.linear or score is not None else (GIVEN,) if given else (OWN,)
     if score is not None:
-        at = finite_answer(answer_of(score, (x,), x.shape, "the score"), "the score")
-        target = Target(at, None, None, None, None, None, ("∇log ρ* is the given function",))
+        s = _checked(score)
+        known = s, ratio_along(s)
+        target = Target(s(x), None, None, None, None, known, None, (FUNCTION,))
     else:
         weighted = None if given or local.linear else local.weighted
         about, f = local.about().score, local.log_density
-        target = Target(local.score(x), None, f, about, weighted, None, notes)
+        everywhere = (local.score, ratio_of(f)) if local.linear else None
+        target = Target(local.score(x), None, f, about, weighted, everywhere, None, notes)
     if law is not None:
         return _with_points(target, law)
     if target.log_density is not None and x.shape[1] <= 2:
@@ -92,6 +101,13 @@ def outliers(x: Array, target: Target) -> dict[str, float]:
     if target.tail is None or target.log_density is None:
         return {}
     return {"outliers": min(1.0, RARE * len(x) * target.tail(float(target.log_density(x).min())))}
+
+
+def _checked(score: Any) -> Score:
+    def at(x: Array) -> Array:
+        return finite_answer(answer_of(score, (x,), x.shape, "the score"), "the score")
+
+    return at
 
 
 def split(F: Functional) -> tuple[Smooth, float]:
@@ -166,12 +182,19 @@ class _Local:
         return _Local(self.smooth, self.beta, fewer, fewer.dim)
 
     def log_density(self, at: Array) -> Array:
-        """−βψ, (m,)."""
-        where = self.law.points, self.law.weights
+        """−βψ, (m,); −∞ where a potential is +∞."""
         points = np.linalg.norm(at, axis=1)[:, None] if self.radial else at
-        name = "δS/δρ"
-        psi = answer_of(self.smooth.first_variation_at_points, (*where, points), (len(at),), name)
-        return -self.beta * finite_answer(psi, name)
+        psi = np.zeros(len(at))
+        for c, f in SmoothSum(self.smooth.terms).terms:
+            psi += c * self._variation(f, points)
+        finite_answer(np.where(psi == np.inf, 0.0, psi), "δS/δρ")
+        return -self.beta * psi
+
+    def _variation(self, f: Any, at: Array) -> Array:
+        if isinstance(f, Potential):
+            return f.extended(at)
+        where = self.law.points, self.law.weights
+        return answer_of(f.first_variation_at_points, (*where, at), (len(at),), "δS/δρ")
 
     def score(self, x: Array) -> Array:
         """−β∇ψ, (n, D); for a radial law the slope in r, along x/r."""

@@ -7,12 +7,11 @@ import json
 import numpy as np
 import pytest
 from scipy.signal import lfilter
-from scipy.stats import binom
 
 import jkoflow as jf
 from jkoflow import Verdict, check_samples
 from jkoflow.check import samples
-from jkoflow.check.samples_resampling import chain, independent
+from jkoflow.check.samples_resampling import autocorrelation_time, chain, independent
 from jkoflow.status import InvalidFunctional, InvalidMeasure, InvalidProblem, NotDefined
 
 APART = 3.0
@@ -41,68 +40,6 @@ def modes(rng, n, dim, share=0.5):
 def ar1(rng, n, dim, a):
     e = rng.normal(size=(n + 300, dim)) * (1 - a * a) ** 0.5
     return lfilter([1.0], [1.0, -a], e, axis=0)[300:]
-
-
-def rejections(rounds, one):
-    """How many of the rounds reject anything."""
-    reports = (one(np.random.default_rng([11, k])) for k in range(rounds))
-    return sum(report.verdict is Verdict.REJECTED for report in reports)
-
-
-def null_of_modes(rng):
-    return check_samples(BIMODAL, modes(rng, 250, 2), rng=rng, reference=modes(rng, 500, 2))
-
-
-def null_from_a_grid(rng):
-    return check_samples(BIMODAL, modes(rng, 200, 1), rng=rng)
-
-
-def null_without_reference(rng):
-    return check_samples(BIMODAL, modes(rng, 300, 5), rng=rng)
-
-
-def null_of_a_repulsion(rng):
-    """ρ* is N(0, 1/0.6): V − 0.4·|x−y|²/4, at the sample itself."""
-    F = NORMAL + jf.QuadraticInteraction(-0.4)
-    return check_samples(F, rng.normal(size=(250, 3)) * 0.6**-0.5, rng=rng)
-
-
-def null_of_a_repulsion_on_the_line(rng):
-    F = NORMAL + jf.QuadraticInteraction(-0.4)
-    return check_samples(F, rng.normal(size=(200, 1)) * 0.6**-0.5, rng=rng)
-
-
-def null_of_a_chain(rng):
-    return check_samples(NORMAL, ar1(rng, 800, 2, 0.6), rng=rng, correlated=True)
-
-
-NULLS = [null_of_modes, null_from_a_grid, null_without_reference, null_of_a_repulsion,
-         null_of_a_repulsion_on_the_line, null_of_a_chain]  # fmt: skip
-
-
-@pytest.mark.parametrize("one", NULLS)
-def test_null_rejection_quick(one):
-    """Not more rejections in 40 than a true 5% gives with probability 1e-4 (9); 6% for chains."""
-    level = 0.06 if one is null_of_a_chain else 0.05
-    assert rejections(40, one) <= binom.isf(1e-4, 40, level)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("one", NULLS[:2])
-def test_null_rejection_is_five_percent(one):
-    share = rejections(2000, one) / 2000
-    # the figure to reach; the standard error is 0.5%
-    assert 0.04 <= share <= 0.06
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("a, n", [(0.5, 1000), (0.9, 4000)])
-def test_null_rejection_of_chains_is_near_five_percent(a, n):
-    share = rejections(
-        400, lambda rng: check_samples(NORMAL, ar1(rng, n, 2, a), rng=rng, correlated=True)
-    ) / 400  # fmt: skip
-    # 5% nominal; blocks miss some variance, and the standard error is 1.1%
-    assert 0.02 <= share <= 0.09
 
 
 @pytest.mark.parametrize("dim", [2, 40])
@@ -238,41 +175,6 @@ def test_few_points_are_rejected_at_a_quarter_of_the_level(least, verdict):
             Verdict.UNDECIDED)  # fmt: skip
 
 
-def test_true_samples_of_few_points_are_rarely_rejected():
-    """Of laws with tails to one side: at the level itself it were 6 to 8%."""
-    law = jf.Potential(
-        lambda x: (x + np.exp(-x)).sum(axis=1), gradient=lambda x: 1.0 - np.exp(-x)
-    ) + jf.Entropy()  # fmt: skip
-    random, counts = np.random.default_rng(0), np.zeros(2)
-    for _ in range(400):
-        x = random.gumbel(size=(10, 1))
-        report = check_samples(law, x, rng=random, reference=lambda x: np.exp(-x) - 1.0)
-        lowest = min(1.0 - f.measured for f in report.findings)
-        counts += [report.verdict is Verdict.REJECTED, lowest <= 0.05]
-    # 3 standard deviations of 400 draws at 5% are 3.3%
-    assert counts[0] / 400 <= 0.083 and counts[0] < counts[1]
-
-
-@pytest.mark.parametrize("attraction", [-0.4, -0.2, 0.5])
-def test_what_a_score_gives_way_is_known_for_quadratic_interactions(attraction):
-    """The mean force of V + κW is −(1 + κ) times the error of the mean; with ρ* following, −1."""
-    random = np.random.default_rng(3)
-    x = random.normal(size=(300, 1))
-    weighted = lambda w: -(x + attraction * (x - w @ x))  # noqa: E731
-    scale = x.std(axis=0)
-    z, s = (x - x.mean(axis=0)) / scale, weighted(np.full(300, 1 / 300)) * scale
-    found = samples._inflation(weighted, scale, z, s, random.choice([-1.0, 1.0], size=(300, 24)))
-    # never less than 1; the mean force responds the most, exactly, since it is affine
-    assert found == pytest.approx(max(1.0, (1.0 + attraction) ** -2), rel=0.02)
-
-
-@pytest.mark.parametrize("alpha", [0.2, 0.05, 0.01, 0.001])
-@pytest.mark.parametrize("n", [100, 3000])
-def test_resamples_meet_the_level_exactly(alpha, n):
-    ranks = (1 + samples._copies(alpha, n)) * alpha
-    assert ranks == pytest.approx(round(ranks)) and ranks > 10
-
-
 def test_a_short_chain_is_undecided_whatever_it_shows():
     x = ar1(np.random.default_rng(2), 400, 2, 0.97)
     for y in (x, x + 1.0):
@@ -385,3 +287,82 @@ def test_one_point_where_there_is_no_mass_is_noticed(dim, far, seen):
     rejected = [f.claim for f in report.findings if f.verdict is Verdict.REJECTED]
     assert ("not rejected: outliers" in rejected) == seen, report.text()
     assert far > 7.0 or len(rejected) == seen
+
+
+@pytest.mark.parametrize("correlated, n", [(False, 50), (True, 100)])
+@pytest.mark.parametrize("p, word", [(0.05, Verdict.REJECTED), (0.0501, Verdict.ACCEPTED)])
+def test_what_is_long_enough_is_judged_at_the_level(correlated, n, p, word):
+    """And one point less is not, but for a quarter of the level."""
+    for size, verdict in ((n, word), (n - 1, Verdict.UNDECIDED)):
+        order = chain(1.0, size) if correlated else independent(size)
+        (found,) = samples._findings({"this": p}, order, correlated, 0.0, 0.05, ())
+        assert found.verdict is verdict, size
+
+
+@pytest.mark.parametrize("patterns, word", [(5.01, Verdict.REJECTED), (4.99, Verdict.UNDECIDED)])
+def test_five_patterns_of_signs_lie_beyond_the_level_at_which_few_points_are_rejected(
+    patterns, word
+):
+    alpha = 4.0 * patterns / 2**9  # of the 2⁹ of ten points
+    for p in (0.001, 0.0):  # which the χ² of bridges may be, to rounding
+        (found,) = samples._findings({"this": p}, independent(10), False, 0.0, alpha, ())
+        assert found.verdict is word
+
+
+def test_levels_are_met_up_to_rounding():
+    """p is a quotient of whole numbers, and so is the level, about."""
+    for p, n in ((0.05, 500), (0.0125, 20)):
+        for off, word in ((5e-10, Verdict.REJECTED), (1e-7, None)):
+            (found,) = samples._findings({"p": p * (1 + off)}, independent(n), False, 0.0, 0.05, ())
+            assert (found.verdict is Verdict.REJECTED) == (word is Verdict.REJECTED)
+
+
+@pytest.mark.parametrize("looks, word", [(6.0, Verdict.REJECTED), (6.01, Verdict.UNDECIDED)])
+def test_independence_is_doubted_beyond_six_standard_errors(looks, word):
+    for p in (0.05, 0.001):
+        (found,) = samples._findings({"this": p}, independent(500), False, looks, 0.05, ())
+        assert found.verdict is word
+
+
+def test_looks_are_the_largest_autocorrelation_of_points_and_their_distances():
+    rng = np.random.default_rng(12)
+    x = rng.normal(size=(300, 2)) * np.repeat(rng.exponential(size=60), 5)[:, None]
+    square = ((x - x.mean(axis=0)) ** 2).sum(axis=1)
+    lagged = []
+    for series in (*x.T, square):
+        c = series - series.mean()
+        lagged.append(sum(c[1:] * c[:-1]) / sum(c * c))
+    order, looks = samples._order(x, False)
+    assert looks == pytest.approx(max(lagged) * 300**0.5) and order.time == 1.0
+    assert np.argmax(lagged) == 2  # spreads are what is correlated here
+    order, looks = samples._order(x, True)
+    both = autocorrelation_time(np.column_stack([x, square]))
+    assert order.time == both.max() > 2.0 and looks == 0.0 and order.gap == 1
+    assert samples._order(np.ones((60, 1)), False)[1] == 0.0
+
+
+def test_a_chain_is_thinned_evenly_and_independent_points_at_random():
+    x = np.arange(25_000.0)[:, None]
+    few, notes = samples._thinned(x[:10_000], True, np.random.default_rng(0))
+    assert few is not None and len(few) == 10_000 and notes == ()
+    even, _ = samples._thinned(x, True, np.random.default_rng(0))
+    assert (even[0, 0], even[-1, 0]) == (0.0, 24_999.0)
+    assert set(np.diff(even[:, 0])) == {2.0, 3.0} and len(even) == 10_000
+    some, _ = samples._thinned(x, False, np.random.default_rng(0))
+    assert len(np.unique(some)) == 10_000 and (np.diff(some[:, 0]) > 0).all()
+
+
+@pytest.mark.parametrize("dim, n, said", [(2, 450, "n = 400, D = 2"), (3, 120, "n = 100, D = 40")])
+def test_the_power_told_is_that_of_the_case(dim, n, said):
+    """Without points of ρ*, in R³, the case without."""
+    x = np.random.default_rng(13).normal(size=(n, dim))
+    assert any(said in a for a in check_samples(NORMAL, x, rng=0).assumptions)
+
+
+def test_options_may_be_numpy_s():
+    x = ar1(np.random.default_rng(14), 600, 1, 0.5)
+    report = check_samples(NORMAL, x, rng=0, correlated=np.True_, alpha=np.float64(0.05))
+    assert report == check_samples(NORMAL, x, rng=0, correlated=True)
+    order = chain(float(autocorrelation_time(np.column_stack([x, (x - x.mean()) ** 2])).max()), 600)
+    said = f"autocorrelation time {order.time:.3g}, effective sample size {order.effective:.0f}"
+    assert any(said in a for a in report.assumptions)

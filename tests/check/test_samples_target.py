@@ -10,6 +10,7 @@ from jkoflow.check import samples_target
 from jkoflow.check.samples_grid import grid_law
 from jkoflow.check.samples_modes import mode_mass_p_value
 from jkoflow.check.samples_target import split, target_of
+from jkoflow.status import InvalidFunctional
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(30, 3))
@@ -204,3 +205,45 @@ def test_one_mode_has_no_masses():
     x = rng.normal(size=(300, 4))
     f = lambda x: -0.5 * (x**2).sum(axis=1)  # noqa: E731
     assert mode_mass_p_value(f, lambda x: -x, x, 1.0, rng) is None
+
+
+def test_a_density_may_vanish_beyond_a_wall_but_not_be_infinite():
+    x = np.array([[1.0], [2.0]])
+
+    def half(sign):
+        wall = lambda x: np.where(x[:, 0] > 0, x[:, 0], sign * np.inf)  # noqa: E731
+        S = jf.Potential(wall, np.ones_like) + 2.0 * jf.QuadraticPotential(1.0)
+        return S + jf.Entropy() / 3.0
+
+    target = target_of(half(1.0), x, None)
+    at = np.array([[-1.0], [1.0], [2.0]])
+    np.testing.assert_allclose(target.log_density(at), [-np.inf, -6.0, -18.0])
+    assert target.anywhere is not None
+    ratio = target.anywhere[1]
+    assert ratio(at[1:2], at[2:3]) == [-12.0] and ratio(at[1:2], at[:1]) == [-np.inf]
+    with pytest.raises(InvalidFunctional, match="NaN or −∞"):
+        target_of(half(-1.0), np.array([[1.0, 1.0, 1.0]]), None).log_density(np.array([[-1.0] * 3]))
+
+
+def test_paths_may_go_where_forces_do_not_depend_on_the_sample():
+    linear = jf.QuadraticPotential(1.0) + jf.Entropy()
+    assert target_of(linear, X, None).anywhere is not None
+    assert target_of(linear + jf.QuadraticInteraction(1.0), X, None).anywhere is None
+    score, ratio = target_of(linear, X, lambda x: -5.0 * x).anywhere
+    np.testing.assert_allclose(score(X + 1), -5.0 * (X + 1))
+    np.testing.assert_allclose(ratio(X, 2.0 * X), -7.5 * (X**2).sum(axis=1))
+
+
+def test_what_depends_on_the_sample_is_said_and_known_where_it_does():
+    linear = jf.QuadraticPotential(1.0) + jf.Entropy()
+    law, words = jf.Particles(X[::-1]), (samples_target.OWN, samples_target.GIVEN)
+    for F, reference, said, follows in (
+        (linear, None, None, False),
+        (linear, law, None, False),
+        (linear + jf.QuadraticInteraction(1.0), None, samples_target.OWN, True),
+        (linear + jf.QuadraticInteraction(1.0), law, samples_target.GIVEN, False),
+        (linear + jf.QuadraticInteraction(1.0), lambda x: -x, None, False),
+    ):
+        target = target_of(F, X, reference)
+        assert [w for w in target.assumptions if w in words] == ([said] if said else [])
+        assert (target.weighted is not None) is follows
