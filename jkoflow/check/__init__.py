@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from .samples import check_samples
+    from .samples.judged import check_samples
 
 
 def __getattr__(name: str) -> Any:

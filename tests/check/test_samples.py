@@ -10,8 +10,8 @@ from scipy.signal import lfilter
 
 import jkoflow as jf
 from jkoflow import Verdict, check_samples
-from jkoflow.check import samples
-from jkoflow.check.samples_resampling import autocorrelation_time, chain, independent
+from jkoflow.check.samples import judged as samples
+from jkoflow.check.samples.resampling import autocorrelation_time, chain, independent
 from jkoflow.status import InvalidFunctional, InvalidMeasure, InvalidProblem, NotDefined
 
 APART = 3.0

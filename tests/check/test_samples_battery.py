@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import jkoflow as jf
-from jkoflow.check import samples_battery
-from jkoflow.check import samples_statistics as statistic
-from jkoflow.check.samples_paths import Paths
-from jkoflow.check.samples_resampling import independent, signs
-from jkoflow.check.samples_statistics import stein_kernel, stein_moments, symmetric_t
+from jkoflow.check.samples import battery as samples_battery
+from jkoflow.check.samples import statistics as statistic
+from jkoflow.check.samples.paths import Paths
+from jkoflow.check.samples.resampling import independent, signs
+from jkoflow.check.samples.statistics import stein_kernel, stein_moments, symmetric_t
 
 RNG = np.random.default_rng(0)
 

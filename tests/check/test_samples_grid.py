@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2, gamma, kstest, norm
 
-from jkoflow.check import samples_grid as grid
+from jkoflow.check.samples import grid as grid
 from jkoflow.status import InvalidFunctional
 
 RNG = np.random.default_rng(0)

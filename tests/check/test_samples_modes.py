@@ -8,7 +8,7 @@ from scipy.optimize import brentq
 from scipy.special import expit
 from scipy.stats import chi2, multivariate_normal
 
-from jkoflow.check import samples_modes as modes
+from jkoflow.check.samples import modes as modes
 
 
 def test_normal_densities_are_scipys():

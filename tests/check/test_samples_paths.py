@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import gumbel_r, kstest, norm
 
-from jkoflow.check import samples_paths as sp
+from jkoflow.check.samples import paths as sp
 from jkoflow.status import InvalidFunctional
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jkoflow.check.samples_power import ALTERNATIVES, POWER, power_of
+from jkoflow.check.samples.power import ALTERNATIVES, POWER, power_of
 
 DOCS = Path(__file__).parents[2] / "docs" / "samples.md"
 SIZES = (100, 400, 1600)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from jkoflow.check import samples_resampling as rs
+from jkoflow.check.samples import resampling as rs
 
 
 def ar1(a, n, rng, k=1):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import skew
 
-from jkoflow.check import samples_statistics as st
+from jkoflow.check.samples import statistics as st
 
 
 def scores(x):

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import jkoflow as jf
-from jkoflow.check import samples_target
-from jkoflow.check.samples_grid import grid_law
-from jkoflow.check.samples_modes import mode_mass_p_value
-from jkoflow.check.samples_target import split, target_of
+from jkoflow.check.samples import target as samples_target
+from jkoflow.check.samples.grid import grid_law
+from jkoflow.check.samples.modes import mode_mass_p_value
+from jkoflow.check.samples.target import split, target_of
 from jkoflow.status import InvalidFunctional
 
 RNG = np.random.default_rng(0)

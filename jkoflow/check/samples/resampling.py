@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..measures.base import Array
-from .samples_statistics import Labels
+from ...measures.base import Array
+from .statistics import Labels
 
 
 def autocorrelation_time(series: Array) -> Array:

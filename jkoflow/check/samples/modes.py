@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import chdtrc, logsumexp
 
-from ..measures.base import Array
-from .samples_statistics import Labels, nearest
+from ...measures.base import Array
+from .statistics import Labels, nearest
 
 LogDensity = Callable[[Array], Array]
 Force = Callable[[Array], Array]

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from ..measures.base import Array
+from ...measures.base import Array
 
 TILE = 512  # points: a tile of 2 MB, and a matrix product large enough to be quick
 _LEVELS = np.array(

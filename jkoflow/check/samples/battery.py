@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ..measures.base import Array
-from . import samples_statistics as statistic
-from .samples_modes import mode_mass_p_value
-from .samples_paths import Paths, paths_through
-from .samples_resampling import Order, Resampled, across, contrasts, signs, step_down
-from .samples_target import MOST, Target, labels_of, outliers
+from ...measures.base import Array
+from . import statistics as statistic
+from .modes import mode_mass_p_value
+from .paths import Paths, paths_through
+from .resampling import Order, Resampled, across, contrasts, signs, step_down
+from .target import MOST, Target, labels_of, outliers
 
 _PROBES = 25  # sign patterns, and one, by which the response of ρ* to the sample is measured
 _LONG = 1000  # points beyond which signs are as good as paths, and paths long to compute

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arguments import generator
-from ..functionals.base import Functional
-from ..measures.base import Array
-from ..measures.particles import Particles
-from ..status import InvalidProblem
-from .samples_battery import p_values
-from .samples_power import power_of
-from .samples_resampling import Order, autocorrelation_time, chain, independent
-from .samples_target import MOST, is_level, points_of, target_of
-from .verdict import Finding, Report, Verdict
+from ...arguments import generator
+from ...functionals.base import Functional
+from ...measures.base import Array
+from ...measures.particles import Particles
+from ...status import InvalidProblem
+from ..verdict import Finding, Report, Verdict
+from .battery import p_values
+from .power import power_of
+from .resampling import Order, autocorrelation_time, chain, independent
+from .target import MOST, is_level, points_of, target_of
 
 SHORT = 50
 """Effective sample size below which nothing is concluded from not rejecting."""

@@ -14,17 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from ..functionals.answers import answer_of, finite_answer
-from ..functionals.base import Functional, Smooth, SmoothSum
-from ..functionals.internal import Entropy
-from ..functionals.potential import Potential
-from ..measures.base import Array, Measure
-from ..measures.conversion import sample
-from ..measures.particles import Particles
-from ..status import InvalidFunctional, InvalidMeasure, InvalidProblem, JkoflowError, NotDefined
-from .samples_grid import grid_law
-from .samples_paths import LogRatio, Score, ratio_along, ratio_of
-from .samples_statistics import Labels
+from ...functionals.answers import answer_of, finite_answer
+from ...functionals.base import Functional, Smooth, SmoothSum
+from ...functionals.internal import Entropy
+from ...functionals.potential import Potential
+from ...measures.base import Array, Measure
+from ...measures.conversion import sample
+from ...measures.particles import Particles
+from ...status import InvalidFunctional, InvalidMeasure, InvalidProblem, JkoflowError, NotDefined
+from .grid import grid_law
+from .paths import LogRatio, Score, ratio_along, ratio_of
+from .statistics import Labels
 
 OWN = (
     "ρ* is the proximal Gibbs law exp(−β δS/δρ)/Z of the sample itself, since S depends on ρ and "

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import logsumexp
 
-from ..measures.base import Array
-from ..status import JkoflowError
-from .samples_statistics import Labels
+from ...measures.base import Array
+from ...status import JkoflowError
+from .statistics import Labels
 
 LogDensity = Callable[[Array], Array]
 _SEARCH = {1: 1025, 2: 97}  # cells an axis while the box is looked for

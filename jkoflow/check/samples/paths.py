@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..measures.base import Array
-from ..status import JkoflowError
+from ...measures.base import Array
+from ...status import JkoflowError
 
 Score = Callable[[Array], Array]
 LogRatio = Callable[[Array, Array], Array]
