@@ -153,9 +153,10 @@ class _Solver:
                 break
             value = self.F.value(rho) + found.point.transport
             fine = tolerance <= aim  # values of coarse ascents may be below the minimum
-            mismatch = abs(self.smooth.mismatch(rho)) / self._lost(self.energy, value)
+            cost = abs(self.smooth.mismatch(rho))
+            mismatch = cost / self._lost(self.energy, value)
             if best is None or value < best[0]:
-                best = (value if fine else np.inf, found, rho, mismatch)
+                best = (value if fine else np.inf, found, rho, cost)
             elif fine:
                 self.smooth.damp()
             if mismatch <= _MATCHED * aim and fine:
@@ -234,7 +235,7 @@ class _Solver:
     def _output(
         self, found: Ascent[DualPoint], rho: Grid, converged: bool, mismatch: float
     ) -> StepOutput:
-        """The step; ``mismatch`` is what the last linearisation may have cost, of what is lost."""
+        """The step; ``mismatch`` is the energy that the last linearisation may have cost."""
         point = found.point
         plan = plan_of(point, rho)
         primal = self._linear_energy(point.dual, rho) + plan.squared / (2.0 * self.tau)
@@ -243,7 +244,8 @@ class _Solver:
         # kinks of ψ^c may end the ascent early; and the gap of a short step says little
         lost = self._lost(self._linear_energy(point.dual), point.value)
         missing = found.expected / (2.0 * max(lost, point.transport))
-        nearly = missing + mismatch <= _NEARLY  # the gap is that of the linearised step
+        missed = mismatch / max(lost, self.floor)  # the gap is that of the linearised step
+        nearly = missing + missed <= _NEARLY
         fine = converged or (gap <= _RESOLVED * self.floor and nearly)
         gathered = float(rho.weights.max()) > _POINTLIKE
         ended = found.iterations < self.options.max_iterations
