@@ -182,10 +182,10 @@ def _maps(after: Laws, before: Laws, witnesses: Sequence[Witness | None]) -> Tra
     away = after.stretches(after.means - before.means, after.std)
     away[:, 1:] -= np.swapaxes(after.vectors, 1, 2) @ moved
     squared = (away * away).sum(axis=(1, 2))
-    room = policy.EPS * (16.0 * (before.std**2).sum(axis=1) + (after.std**2).max(axis=1))
+    hidden = policy.EPS * (16.0 * (before.std**2).sum(axis=1) + (after.std**2).max(axis=1))
     breadth = policy.MAP * np.linalg.norm(before.std, axis=1)
     bound = np.minimum(1e4 * policy.MAP * np.sqrt(squared), breadth)
-    off = before.widened(moved @ np.swapaxes(moved, 1, 2) - before.covariances, room, bound)
+    off = before.widened(moved @ np.swapaxes(moved, 1, 2) - before.covariances, hidden, bound)
     reason = "the map does not take the new law to the old one"
     doubt = lambda k: Verdict.UNDECIDED if off[k] <= 1e-3 * breadth[k] else Verdict.REJECTED  # noqa: E731
     finding = worst(CLAIM, off, bound, (), reason, doubt)

@@ -76,10 +76,10 @@ def langevin(
     sizes = StepSizes(epsilon, xi)
     mu = _particles(x0)
     S, temperature = _split(F, mu)
-    whole(steps, "steps", 0)
+    steps = whole(steps, "steps", 0)
     if not is_among(noise, NOISE):
         raise InvalidProblem(f"noise must be one of {sorted(NOISE)}, but is {noise!r:.50}")
-    random, steps = generator(rng), int(steps)
+    random = generator(rng)
     recorder = Recorder(as_recording(record), sizes.epsilon, steps)
     x, w, spread = mu.points, mu.weights, math.sqrt(NOISE[noise] * temperature)
     done, status = 0, Status.COMPLETE

@@ -114,10 +114,10 @@ def write_netcdf(
         As `to_xarray`.
     """
     require_extra("h5netcdf", "io")
-    path, data = Path(file), to_xarray(run)
+    path = Path(file)
     if path.exists() and not replace:
         raise StoreError(f"{path} exists: name another file, or ask for it to be replaced")
-    write_whole(path, bytes(data.to_netcdf(engine="h5netcdf")))
+    write_whole(path, bytes(to_xarray(run).to_netcdf(engine="h5netcdf")))
     return path
 
 

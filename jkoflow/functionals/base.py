@@ -7,7 +7,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -324,18 +324,6 @@ class SmoothSum(Sum, Smooth):
         from .guarded import guarded
 
         return tuple((c, guarded(f)) for c, f in self._terms)  # type: ignore[arg-type]
-
-
-_F = TypeVar("_F", bound=Functional)
-
-
-def with_scale(F: _F, scale: float, differs: bool) -> _F:
-    """A copy with this scale, if F takes differences and has another one."""
-    if not differs or F.difference_scale == scale:
-        return F
-    other = copy.copy(F)
-    other.difference_scale = scale
-    return other
 
 
 def _linear(f: Functional) -> bool:

@@ -13,9 +13,10 @@ from ..measures.base import Array
 from ..status import InvalidFunctional, JkoflowError
 from .answers import answer_of, claimed, finite_answer, require_functions, said
 from .autodiff import BACKENDS, Backend
-from .base import Smooth, with_scale
+from .base import Smooth
 from .curvature import Action, Curvature
 from .identity import describe
+from .scale import with_scale
 
 ValueFunction = Callable[[Any, Any], Any]
 _EPS = float(np.finfo(float).eps)

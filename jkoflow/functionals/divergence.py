@@ -13,12 +13,13 @@ from ..measures.base import Array, Measure
 from ..measures.particles import Particles
 from ..status import InvalidFunctional, NotDefined
 from .answers import require_functions
-from .base import Smooth, Sum, with_scale
+from .base import Smooth, Sum
 from .curvature import Curvature, Dense
 from .identity import array_digest, describe
 from .internal import Entropy
 from .kernels import EnergyKernel, GaussianKernel, Kernel, as_kernel
 from .potential import Potential
+from .scale import with_scale
 
 __all__ = ["MMD", "EnergyKernel", "GaussianKernel", "KullbackLeibler"]
 

@@ -13,12 +13,13 @@ from ..measures.base import Array, Measure
 from ..measures.grid import Grid
 from ..status import InvalidFunctional, NotDefined
 from .answers import answer_of, claimed, finite_answer, require_functions
-from .base import Smooth, with_scale
+from .base import Smooth
 from .curvature import Action, Curvature, Dense, LowRank, Part
 from .differences import difference_gradient, difference_hessian
 from .grid_terms import GridInteraction
 from .identity import describe
 from .potential import QuadraticPotential
+from .scale import with_scale
 from .spherical import SphericalInteraction
 
 PointFunction = Callable[[Array], ArrayLike]

@@ -13,11 +13,12 @@ from ..measures.base import Array, Measure, a_measure, finite_array
 from ..measures.grid import Grid
 from ..status import InvalidFunctional, InvalidMeasure, NotDefined
 from .answers import answer_of, claimed, require_functions
-from .base import Smooth, with_scale
+from .base import Smooth
 from .curvature import Curvature
 from .differences import difference_gradient, difference_hessian
 from .grid_terms import ObstructedPotential
 from .identity import describe
+from .scale import with_scale
 
 PointFunction = Callable[[Array], ArrayLike]
 

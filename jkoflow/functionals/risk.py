@@ -11,10 +11,11 @@ from numpy.typing import ArrayLike
 
 from ..measures.base import Array, Measure
 from ..status import InvalidFunctional
-from .base import Expansion, Smooth, with_scale
+from .base import Expansion, Smooth
 from .curvature import Action, Curvature, LowRank
 from .features import FeatureMap, FeaturesAt, as_feature_map
 from .identity import array_digest
+from .scale import with_scale
 
 _LARGEST_FACTOR = 5_000_000  # entries of the low-rank factor; beyond it only its action is kept
 

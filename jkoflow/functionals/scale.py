@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from contextlib import suppress
+from typing import TypeVar
 
 import numpy as np
 
@@ -16,6 +18,18 @@ _ORDINARY = 0.03, 1e3
 
 _SEEN = 1e-5  # of the gradient: what rounding may make of differences
 _ROUNDING = 64.0 * float(np.finfo(float).eps)
+
+
+_F = TypeVar("_F", bound=Functional)
+
+
+def with_scale(F: _F, scale: float, differs: bool) -> _F:
+    """A copy with this scale, if F takes differences and has another one."""
+    if not differs or F.difference_scale == scale:
+        return F
+    other = copy.copy(F)
+    other.difference_scale = scale
+    return other
 
 
 def at_scale_of(F: Functional, mu: Measure) -> Functional:

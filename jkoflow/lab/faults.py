@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..arguments import is_among
 from ..flows.driver import flow
 from ..flows.trajectory import Trajectory
 from ..functionals.base import Functional
@@ -84,6 +85,6 @@ def answered(asked: Settings, fault: str | None = None, size: float = 0.0) -> Tr
     problem: Problem = asked.problem()
     if fault is None:
         return flow(problem)
-    if fault not in FAULTS:
+    if not is_among(fault, FAULTS):
         raise InvalidProblem(f"there is no fault {fault!r:.100}: choose from {', '.join(FAULTS)}")
     return flow(problem, Replay(FAULTS[fault](asked, size)), throw=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..arguments import is_among
 from ..functionals.base import Functional
 from ..functionals.interaction import QuadraticInteraction
 from ..functionals.internal import Entropy, PowerEnergy
@@ -78,5 +79,5 @@ class Settings:
 
 
 def _choose(name: str, chosen: str, choices: Mapping[str, object]) -> None:
-    if chosen not in choices:
+    if not is_among(chosen, choices):
         raise InvalidProblem(f"{name} must be one of {', '.join(choices)}, not {chosen!r:.100}")

@@ -4,27 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.signal import lfilter
+from laws_of_samples import BIMODAL, NORMAL, ar1, modes
 from scipy.stats import binom
 
 import jkoflow as jf
 from jkoflow import Verdict, check_samples
-
-APART = 3.0
-NORMAL = jf.QuadraticPotential(1.0) + jf.Entropy()
-
-
-def log_density(x):
-    return -0.5 * (x**2).sum(axis=1) + np.logaddexp(APART * x[:, 0], -APART * x[:, 0])
-
-
-def score(x):
-    s = -np.asarray(x)
-    s[:, 0] += APART * np.tanh(APART * x[:, 0])
-    return s
-
-
-BIMODAL = jf.KullbackLeibler(log_density, score)
 
 
 def gumbel_score(x):
@@ -38,17 +22,6 @@ def gamma_log_density(x):
 
 GUMBEL = jf.KullbackLeibler(lambda x: -(x + np.exp(-x)).sum(axis=1), gumbel_score)
 GAMMA = jf.KullbackLeibler(gamma_log_density, lambda x: 2.0 / x - 1.0)
-
-
-def modes(rng, n, dim, share=0.5):
-    x = rng.normal(size=(n, dim))
-    x[:, 0] += np.where(rng.random(n) < share, APART, -APART)
-    return x
-
-
-def ar1(rng, n, dim, a):
-    e = rng.normal(size=(n + 300, dim)) * (1 - a * a) ** 0.5
-    return lfilter([1.0], [1.0, -a], e, axis=0)[300:]
 
 
 def rejections(rounds, one):
