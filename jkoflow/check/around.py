@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,7 +10,8 @@ import numpy as np
 
 from ..functionals.base import Functional
 from ..functionals.curves import Curve, mixture, remassed
-from ..measures.base import Array, Measure
+from ..functionals.many import values_at
+from ..measures.base import Array
 from ..measures.cells import Cells
 from ..measures.displacements import (
     monotone_displacements,
@@ -17,6 +19,7 @@ from ..measures.displacements import (
     random_displacements,
 )
 from ..measures.grid import Grid
+from ..measures.many import Laws
 from ..measures.mesh import Mesh
 from ..measures.particles import Particles
 from .evaluate import Evaluated, evaluate, norm
@@ -62,14 +65,13 @@ class Around:
         return monotone_displacements(self.here.measure, breadth(self.here), self.rng)
 
     @cached_property
-    def displaced(self) -> list[Measure]:
-        """Where they lead."""
-        return [self.here.measure.moved(v) for v in self.tangents]
+    def values(self) -> Array:
+        """F where they lead."""
+        return self.at(self.tangents)
 
-    @cached_property
-    def values(self) -> list[float]:
-        """F there."""
-        return [self.F.value(nu) for nu in self.displaced]
+    def at(self, tangents: Sequence[Array], F: Functional | None = None) -> Array:
+        """F, or another functional, where these lead."""
+        return values_at(F or self.F, Laws(self.here.measure.all_moved(tangents)))
 
     @cached_property
     def others(self) -> list[tuple[Array, Array]]:

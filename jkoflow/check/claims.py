@@ -62,17 +62,16 @@ def convexity(a: Around) -> Iterator[Finding]:
 
 def _bends(a: Around, modulus: float, size: float) -> Iterator[tuple[float, float]]:
     """What convexity lacks in the middle of pairs of displacements, and its rounding."""
-    F, here, mu = a.F, a.here, a.here.measure
+    here, mu = a.here, a.here.measure
     fields, extent = [size * v for v in a.monotone], norm(mu.points, mu.weights)
-    known = a.values if size == 1.0 and a.monotone is a.tangents else None
-    ends = [*zip(fields, known or [F.value(mu.moved(v)) for v in fields], strict=True)]
-    still = (0.0 * fields[0], here.energy)
-    for (v0, f0), (v1, f1) in [*((still, end) for end in ends), *pairwise(ends)]:
+    known = a.values if size == 1.0 and a.monotone is a.tangents else a.at(fields)
+    still, ends = (0.0 * fields[0], here.energy), [*zip(fields, known, strict=True)]
+    pairs = [*((still, end) for end in ends), *pairwise(ends)]
+    middles = a.at([0.5 * (v0 + v1) for (v0, _), (v1, _) in pairs])
+    for ((v0, f0), (v1, f1)), middle in zip(pairs, middles, strict=True):
         far = mu.length(v0 - v1)
-        excess, rounding = lacks(
-            (f0, f1), F.value(mu.moved(0.5 * (v0 + v1))),
-            (extent + far) * (here.size + abs(modulus) * far),  # what rounding of the points costs
-        )  # fmt: skip
+        turned = (extent + far) * (here.size + abs(modulus) * far)  # by rounding of the points
+        excess, rounding = lacks((f0, f1), middle, turned)
         yield excess + modulus / 8.0 * far * far, here.margin + rounding
 
 
@@ -123,12 +122,12 @@ def linearity(a: Around) -> Iterator[Finding]:
 def lower_bound(a: Around) -> Iterator[Finding]:
     """No value lies below the lower bounds that F and its terms claim."""
     mu, far = a.here.measure, [0.0, *map(a.here.measure.length, a.tangents)]
-    known = [a.here.energy, *a.values]
     for f in dict.fromkeys([a.F, *(f for _, f in a.F.terms)]):
-        found, anywhere = [], f.lower_bound()
-        for k, (nu, radius) in enumerate(zip([mu, *a.displaced], far, strict=True)):
-            for bound in (b for b in {anywhere, f.lower_bound_near(mu, radius)} if b is not None):
-                value = known[k] if f is a.F else f.value(nu)
-                reason = f"{f!r} takes a value below the bound {bound:.6g} that it claims"
-                found.append(at_most("lower bound", bound - value, a.here.margin, (), reason))
-        yield from sorted(found, key=lambda found: found.severity)[-1:]
+        claimed = [(k, b) for k, radius in enumerate(far)
+                   for b in {f.lower_bound(), f.lower_bound_near(mu, radius)} - {None}]  # fmt: skip
+        if claimed:
+            values = np.append(f.value(mu), a.values if f is a.F else a.at(a.tangents, f))
+            excess = np.array([b - values[k] for k, b in claimed])
+            k = int(np.argmax(excess))  # or the first NaN
+            reason = f"{f!r} takes a value below the bound {claimed[k][1]:.6g} that it claims"
+            yield at_most("lower bound", excess[k], a.here.margin, (), reason)

@@ -21,9 +21,11 @@ def gradient(a: Around) -> Iterator[Finding]:
     mu, here, found = a.here.measure, a.here, []
     if np.isnan(a.values).any():
         raise InvalidFunctional("F is NaN near the measure")
+    nearest = a.at([t * v for v in a.tangents for t in _SCALES[:2]]).reshape(-1, 2)
     for number, v in enumerate(a.fields):
         curve, length = displacement(a.F, mu, v, here.gradient), norm(v, mu.weights)
-        curve = curve._replace(size=here.size * length)
+        values = dict(zip(_SCALES, nearest[number], strict=False))
+        curve = curve._replace(size=here.size * length, known=values)
         known = here.energy, here.margin, here.blur * length
         f = order_of("gradient", curve, *known).at(f"direction {number + 1}")
         if f.verdict is Verdict.REJECTED and not here.exact:
@@ -59,7 +61,7 @@ def order_of(claim: str, curve: Curve, start: float, margin: float, blur: float 
     noise = margin / 8.0
     remainder, error = np.empty((2, len(_SCALES)))
     for k, t in enumerate(_SCALES):
-        off = abs(real(curve.value(t)) - start - t * curve.slope) - t * blur
+        off = abs(real(curve.at(t)) - start - t * curve.slope) - t * blur
         remainder[k] = np.maximum(off, 0.0)  # NaN stays
         error[k] = (remainder[k] + noise) / (t * curve.size) if remainder[k] + noise != 0 else 0.0
         accuracy = error[max(k - 1, 0) : k + 1].max()

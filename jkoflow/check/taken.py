@@ -14,7 +14,7 @@ from ..problem import Problem
 from ..status import InvalidProblem
 from ..store.format import Altered, Impossible, most_entries, read_run
 
-_BLOCK = 2**16  # numbers of a block's positions: arrays of half a megabyte
+_BLOCK = 2**17  # numbers of a block's positions: arrays of a megabyte
 _KEPT = 2**25 - 2**16  # bytes: once so many were freed together, the C library of Linux keeps what
 # is freed later, and does not ask for it again page by page, which took half of the time
 

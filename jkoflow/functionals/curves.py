@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +29,12 @@ class Curve(NamedTuple):
     size: float
     noise: Callable[[float], float] = lambda far: 0.0
     """Rounding of the slope, from what shifts by ``far`` show of it where that was asked for."""
+    known: Mapping[float, float] = MappingProxyType({})
+    """Values that were computed already, by t."""
+
+    def at(self, t: float) -> float:
+        """The value at t."""
+        return self.known[t] if t in self.known else self.value(t)
 
     @property
     def at_halves(self) -> tuple[float, float, float]:

@@ -10,9 +10,10 @@ import numpy as np
 from ..measures.base import Array
 from ..measures.many import Laws
 from ..status import InvalidFunctional
+from .answers import of_the_library
 from .base import Functional, Smooth
 from .internal import Entropy, Internal
-from .potential import QuadraticPotential
+from .potential import Potential, QuadraticPotential
 
 
 class AtMany(NamedTuple):
@@ -64,6 +65,38 @@ def at_many(F: Functional, laws: Laws) -> AtMany:
     if not (np.isfinite(energy).all() and np.isfinite(slope).all()):
         raise InvalidFunctional("F or its gradient is NaN or infinite here")
     return AtMany(energy, gradient, slope, scale, size)
+
+
+def values_at(F: Functional, laws: Laws) -> Array:
+    """F at alike measures, (K,), as ``F.value`` gives it up to rounding, without its gradient.
+
+    Raises whatever F raises at any of them.
+
+    Examples
+    --------
+    >>> from jkoflow import Quantiles
+    >>> mu = Quantiles([0.0, 1.0, 2.0])
+    >>> values_at(Entropy(), Laws([mu, mu.with_edges(2 * mu.edges)])).round(6)
+    array([-0.693147, -1.386294])
+    """
+    if not of_the_library(type(F)):
+        return np.array([F.value(mu) for mu in laws.measures])
+    return _sum([c * _values(f, laws) for c, f in F.terms] or [np.zeros(len(laws))])
+
+
+def _values(f: Functional, laws: Laws) -> Array:
+    """Of one term."""
+    kind = type(f)
+    if laws.cells and isinstance(f, Internal) and of_the_library(kind):
+        density = laws.mu.log_mass - laws.mu.volume_slopes(laws.x[..., 0])[0]
+        return np.asarray(f.energy_per_mass(density)[0] @ laws.mu.mass)
+    if laws.gaussian and kind in _CLOSED and not laws.singular:
+        return _CLOSED[kind](f, laws)[0]
+    if isinstance(f, Smooth) and kind in (Potential, QuadraticPotential) and laws.mu.kind != "grid":
+        flat = laws.x.reshape(-1, laws.x.shape[2])
+        V = f.on(laws.mu).first_variation_at_points(laws.x[0], laws.w, flat)
+        return np.asarray(V.reshape(len(laws), -1) @ laws.w)
+    return np.array([f.value(mu) for mu in laws.measures])
 
 
 def _sum(arrays: list[Array]) -> Array:

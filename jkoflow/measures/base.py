@@ -57,6 +57,18 @@ class Measure(ABC):
         """
         return self.displaced(tangent)
 
+    def all_moved(self, tangents: Sequence[Array]) -> Sequence[Measure]:
+        """`moved` by each of the tangents, all at once where that can be done.
+
+        Examples
+        --------
+        >>> from jkoflow import Quantiles
+        >>> mu = Quantiles([0.0, 1.0])
+        >>> [nu.edges for nu in mu.all_moved([0.0 * mu.points, mu.points])]
+        [array([0., 1.]), array([0., 2.])]
+        """
+        return [self.moved(tangent) for tangent in tangents]
+
     def length(self, tangent: Array) -> float:
         """Its norm in L²(ρ)."""
         return float(np.sqrt(self.weights @ np.einsum("ij,ij->i", tangent, tangent)))

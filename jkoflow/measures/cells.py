@@ -73,7 +73,14 @@ class Cells(Measure):
     def siblings(self, arrays: Sequence[Mapping[str, Array]]) -> Sequence[Measure] | None:
         if not self._only_moved(arrays, "edges"):
             return None
-        x = np.array([a["edges"] for a in arrays])
+        return self._on_all(np.array([a["edges"] for a in arrays]))
+
+    def all_moved(self, tangents: Sequence[Array]) -> Sequence[Measure]:
+        found = self._on_all(self._edges + np.array(tangents)[..., 0])
+        return super().all_moved(tangents) if found is None else found
+
+    def _on_all(self, x: Array) -> Sequence[Self] | None:
+        """The same masses on each row of edges; None if any of them is not one of this kind."""
         x.setflags(write=False)
         if not (np.isfinite(x).all() and (x[:, 1:] >= x[:, :-1]).all() and self._admits(x)):
             return None

@@ -177,6 +177,13 @@ class Gaussian(Measure):
         factor = self.sqrt_cov + tangent[1:].T
         return Gaussian(self._mean + tangent[0], factor @ factor.T)
 
+    def all_moved(self, tangents: Sequence[Array]) -> Sequence[Measure]:
+        there = np.array(tangents)
+        factors = self.sqrt_cov + np.swapaxes(there[:, 1:], 1, 2)
+        covs = factors @ np.swapaxes(factors, 1, 2)
+        found = self._all(self._mean + there[:, 0], 0.5 * (covs + np.swapaxes(covs, 1, 2)))
+        return super().all_moved(tangents) if found is None else found
+
     def length(self, tangent: Array) -> float:
         """Of the affine part of the field."""
         return float(np.linalg.norm(tangent))
@@ -228,8 +235,13 @@ class Gaussian(Measure):
         shapes = {"mean": self._mean.shape, "cov": self._cov.shape}
         if any({name: a.shape for name, a in b.items()} != shapes for b in arrays):
             return None
-        means = frozen(np.array([a["mean"] for a in arrays]))
-        covs = frozen(np.array([a["cov"] for a in arrays]))
+        means, covs = (np.array([a[name] for a in arrays]) for name in shapes)
+        return self._all(means, covs)
+
+    def _all(self, means: Array, covs: Array) -> Sequence[Gaussian] | None:
+        """N(m, Σ) for each pair, the arrays being nobody else's; None where one is no Gaussian."""
+        means.setflags(write=False)
+        covs.setflags(write=False)
         finite = np.isfinite(means).all() and np.isfinite(covs).all()
         if not finite or (covs != np.swapaxes(covs, 1, 2)).any():
             return None

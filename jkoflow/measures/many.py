@@ -59,6 +59,12 @@ class Laws:
         """Roots of the eigenvalues of the covariances of Gaussians, (K, d)."""
         return np.sqrt(np.array([mu.eigen[0] for mu in self.measures]))
 
+    @property
+    def singular(self) -> bool:
+        """Whether one of the Gaussians has no density, as `Gaussian.is_singular` says."""
+        squares = self.std**2
+        return bool((squares.min(axis=1) <= np.finfo(float).eps * squares.max(axis=1)).any())
+
     @cached_property
     def vectors(self) -> Array:
         """The eigenvectors of the covariances of Gaussians, (K, d, d)."""
@@ -86,6 +92,8 @@ class Laws:
         if not self.gaussian:  # whose cubature nobody may ask for
             came.x = np.concatenate([mu.points[None], self.x[:-1]])
             came.x.setflags(write=False)
+        if self.cells:
+            came.least_gaps = np.append(Laws([mu]).least_gaps, self.least_gaps[:-1])
         return came
 
     @property
@@ -198,13 +206,11 @@ def alike(mu: Any, nu: Any) -> bool:
     >>> alike(mu, Quantiles([0.0, 4.0, 5.0])), alike(mu, Quantiles([0.0, 1.0]))
     (True, False)
     """
-    return (
-        type(mu) is type(nu)
-        and mu.dim == nu.dim
-        and _same(mu.weights, nu.weights)  # besides masses: somebody's may contradict them
-        and _same(getattr(mu, "mass", None), getattr(nu, "mass", None))
-        and _same(getattr(mu, "simplices", None), getattr(nu, "simplices", None))
-    )
+    if type(mu) is not type(nu) or mu.dim != nu.dim:
+        return False
+    # weights besides masses: somebody's may contradict them
+    kept = [name for name in ("weights", "mass", "simplices") if hasattr(mu, name)]
+    return all(_same(getattr(mu, name), getattr(nu, name, None)) for name in kept)
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -234,16 +240,20 @@ def _fresh(mu: Any) -> bool:
     return all(isinstance(f, cached_property) and _near(a, f.func(mu)) for f, a in held)
 
 
+def _shape(array: Any) -> Any:
+    return getattr(array, "shape", None)
+
+
 def _own_points(laws: Laws) -> bool:
     """Whether Gaussians keep their own roots of covariances and cubature points, if any.
 
     Three points of each are looked at: all would cost more than judging a step does.
     """
     U, z, own = laws.vectors, normal_cubature(laws.mu.dim)[0], [vars(mu) for mu in laws.measures]
-    roots, some = (U * laws.std[:, None, :]) @ np.swapaxes(U, 1, 2), [0, len(z) // 3, len(z) - 1]
+    roots, some = (U * laws.std[:, None, :]) @ np.swapaxes(U, 1, 2), slice(1, None, len(z) // 3)
     points = laws.means[:, None] + z[some] @ roots
-    if any(np.shape(v.get("points", z)) != z.shape or
-           np.shape(v.get("sqrt_cov", r)) != r.shape for v, r in zip(own, roots, strict=True)):
+    shapes = {(_shape(v.get("points", z)), _shape(v.get("sqrt_cov", U[0]))) for v in own}
+    if shapes != {(z.shape, U[0].shape)}:
         return False
     kept = [v["points"][some] if "points" in v else x for v, x in zip(own, points, strict=True)]
     given = [v.get("sqrt_cov", r) for v, r in zip(own, roots, strict=True)]

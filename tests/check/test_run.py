@@ -219,10 +219,10 @@ def test_steps_are_taken_together_as_long_as_they_are_alike() -> None:
 
 @pytest.mark.parametrize(("mu", "many"), [
     # numbers of the positions: edges; n·d coordinates; d² entries of a covariance
-    (jf.Quantiles(np.linspace(0, 1, 2**13)), 8), (jf.Particles(np.ones((2**12, 4))), 4),
-    (jf.Gaussian(np.zeros(128), np.eye(128)), 4), (jf.Quantiles(np.linspace(0, 1, 2**17)), 0),
+    (jf.Quantiles(np.linspace(0, 1, 2**13)), 16), (jf.Particles(np.ones((2**12, 4))), 8),
+    (jf.Gaussian(np.zeros(128), np.eye(128)), 8), (jf.Quantiles(np.linspace(0, 1, 2**18)), 0),
 ])  # fmt: skip
-def test_blocks_hold_some_65536_numbers(mu: Any, many: int) -> None:
+def test_blocks_hold_some_131072_numbers(mu: Any, many: int) -> None:
     """One measure more than those that fit, since a block ends when it is too large."""
     blocks = cut(*[mu] * (2 * many + 3))
     assert blocks[0] == list(range(1, many + 2))

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import jkoflow as jf
-from jkoflow.functionals.many import at_many
+from jkoflow.functionals.many import at_many, values_at
 from jkoflow.measures.lengths import norms
 from jkoflow.measures.many import Laws
-from jkoflow.status import InvalidFunctional
+from jkoflow.status import InvalidFunctional, NotDefined
 
 RNG = np.random.default_rng(11)
 B = RNG.normal(size=(4, 3))
@@ -56,6 +56,43 @@ def test_many_are_each_of_them(name: str) -> None:
         else:
             assert abs(many.slope[k] - norms(gradient[None], mu.weights)[0]) < 1e-12 * size
         np.testing.assert_allclose(many.gradient[k], gradient, atol=1e-12 * size)
+
+
+@pytest.mark.parametrize("name", families())
+def test_values_at_many_are_those_at_each(name: str) -> None:
+    F, measures = families()[name]
+    values = values_at(F, Laws(measures))
+    assert values.shape == (5,)
+    for value, mu in zip(values, measures, strict=True):
+        # both are sums of ten terms of that size; only their order differs
+        assert abs(value - F.value(mu)) < 1e-12 * (1 + abs(F.value(mu)))
+
+
+def test_values_at_many_ask_a_functional_of_a_user_itself() -> None:
+    """Also one that inherits from the library's, and has a value of its own."""
+
+    class Mine(jf.Entropy):
+        def value(self, mu: Any) -> float:
+            return 7.0
+
+    class Twice(jf.functionals.base.Sum):
+        def value(self, mu: Any) -> float:
+            return 14.0
+
+    cells = Laws([jf.Quantiles([0.0, 1.0, s]) for s in (2.0, 3.0)])
+    assert list(values_at(Mine(), cells)) == [7.0, 7.0]
+    assert list(values_at(Twice([(1.0, Mine())]), cells)) == [14.0, 14.0]
+    assert list(values_at(Mine() + jf.QuadraticPotential(0.0), cells)) == [7.0, 7.0]
+
+
+def test_values_at_many_raise_what_one_of_them_does() -> None:
+    """A law without a density among others, and a potential that is not finite somewhere."""
+    laws = Laws([jf.Gaussian([0.0, 0.0], np.diag([1.0, s])) for s in (1.0, 0.0)])
+    with pytest.raises(NotDefined, match="singular"):
+        values_at(jf.Entropy(), laws)
+    with pytest.raises(InvalidFunctional, match="NaN or infinity"):
+        values_at(jf.Potential(lambda x: np.where(x[:, 0] > 2.5, np.nan, 1.0)),
+                  Laws([jf.Quantiles([0.0, 1.0, s]) for s in (2.0, 3.0)]))  # fmt: skip
 
 
 @pytest.mark.parametrize("d", [1, 2, 7])

@@ -7,6 +7,7 @@ import pytest
 
 import jkoflow as jf
 from jkoflow.measures.many import Laws, alike
+from jkoflow.status import InvalidMeasure
 
 
 def affine_norm(mu: jf.Gaussian, xi: np.ndarray) -> float:  # type: ignore[type-arg]
@@ -85,3 +86,44 @@ def test_a_decomposition_of_another_matrix_is_noticed() -> None:
         mu.with_eigen(values, U[::-1]),
     ):
         assert not Laws([wrong]).is_decomposed(1e-10)
+
+
+@pytest.mark.parametrize("mu", [
+    jf.Quantiles.normal(0.2, 1.0, 12), jf.Radial.normal(1.0, 3, 12), jf.Gaussian(0.3, 2.0),
+    jf.Gaussian([0.0, 1.0], [[2.0, 0.3], [0.3, 1.0]]), jf.Particles([[0.0, 1.0], [2.0, 0.5]]),
+], ids=lambda mu: f"{mu.kind}{mu.dim}")  # fmt: skip
+def test_all_moved_are_each_of_them_moved(mu: jf.Measure) -> None:
+    """Gaussians up to the last digit: LAPACK's product of matrices rounds as it likes."""
+    there = mu.tangent(0.3 * mu.points)
+    for t, nu in zip((0.0, -0.5, 1.0), mu.all_moved([0.0 * there, -0.5 * there, there]),
+                     strict=True):  # fmt: skip
+        one = mu.moved(t * there)
+        assert type(nu) is type(one) and alike(nu, one)
+        for name, array in one.to_arrays().items():
+            np.testing.assert_allclose(nu.to_arrays()[name], array, rtol=1e-15, atol=1e-15)
+        assert not nu.points.flags.writeable
+        np.testing.assert_allclose(nu.points, one.points, rtol=1e-14, atol=1e-14)
+
+
+def test_all_moved_refuses_what_moved_refuses() -> None:
+    mu, r = jf.Quantiles([0.0, 1.0, 2.0]), jf.Radial([0.5, 1.0, 2.0], 3)
+    swap, out = np.array([[2.0], [0.0], [0.0]]), np.array([[-1.0], [0.0], [0.0]])
+    with pytest.raises(InvalidMeasure, match="not sorted"):
+        mu.all_moved([0.0 * swap, swap])
+    with pytest.raises(InvalidMeasure):
+        r.all_moved([0.0 * out, out])
+    with pytest.raises(InvalidMeasure, match="NaN"):
+        jf.Gaussian(0.0, 1.0).all_moved([np.zeros((2, 1)), np.full((2, 1), np.nan)])
+
+
+def test_laws_one_place_before_know_the_lengths_of_their_cells() -> None:
+    edges = np.array([[0.0, 1.0, 3.0], [0.0, 0.5, 1.0], [0.0, 2.0, 2.25]])
+    first, *rest = (jf.Quantiles(x) for x in edges)
+    came = Laws(rest).preceded_by(first)
+    assert list(came.least_gaps) == [1.0, 0.5] == list(Laws(came.measures).least_gaps)
+
+
+def test_gaussians_are_singular_where_one_is() -> None:
+    one, flat = jf.Gaussian([0.0, 0.0], np.eye(2)), jf.Gaussian([0.0, 0.0], np.diag([1.0, 1e-17]))
+    assert Laws([one, flat]).singular and flat.is_singular()
+    assert not Laws([one, one]).singular
