@@ -3,7 +3,8 @@
 Milliseconds a step, and their ratio to those of `flow`, in the same process, one thread, the least
 over repeats. ``once`` is what a run costs however long it is, most of it the attack on F at its
 first and last measure; it is in the ratios. From disk, the judge also reads and verifies the
-store (``read``).
+store (``read``). ``V alone`` is what V and its gradient cost once a step, where they are functions
+in Python: no judge that computes every number again can do with less.
 
     OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/judge.py
 """
@@ -98,12 +99,21 @@ def least(action, repeats: int) -> float:
     return min(found)
 
 
+def evaluate_potentials(run: jf.Trajectory) -> None:
+    """V and ∇V at the points of all measures, a hundred measures at a time."""
+    asked = [f for _, f in run.problem.functional.terms if isinstance(f, jf.Potential)]
+    for k in range(0, len(run.records) if asked else 0, 100):
+        x = np.concatenate([record.measure.points for record in run.records[k : k + 100]])
+        for f in asked:
+            f.V(x), f.V_gradient(x)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", default="", help="part of the name of a problem")
     options = parser.parse_args()
-    head = ("compute", "judge", "read", "once", "in memory", "on disk")
+    head = ("compute", "judge", "read", "once", "in memory", "on disk", "V alone")
     print(" " * 26 + "".join(f"{name:>11}" for name in head))
     for name, problem in problems().items():
         if options.only in name:
@@ -123,8 +133,9 @@ def row(problem: jf.Problem, repeats: int) -> str:
         once = least(lambda: check_run(short, first), repeats)
         read = least(lambda: list(read_run(path)), repeats)
         stored = least(lambda: check_run(problem, path), repeats)
+    alone = least(lambda: evaluate_potentials(run), repeats)
     times = [1e3 * t / problem.steps for t in (compute, judge, read)] + [1e3 * once]
-    ratios = (judge / compute, stored / compute)
+    ratios = (judge / compute, stored / compute, alone / compute)
     return "".join(f"{t:9.3f}ms" for t in times) + "".join(f"{r:11.2f}" for r in ratios)
 
 

@@ -16,7 +16,7 @@ from ...status import InvalidProblem
 from ..verdict import Finding, Report, Verdict
 from .battery import p_values
 from .power import power_of
-from .resampling import Order, autocorrelation_time, chain, independent
+from .resampling import Order, chain_of, independent
 from .target import MOST, is_level, points_of, target_of
 
 SHORT = 50
@@ -136,7 +136,7 @@ def _order(x: Array, correlated: bool) -> tuple[Order, float]:
     centred = x - x.mean(axis=0)
     series = np.concatenate([x, (centred**2).sum(axis=1, keepdims=True)], axis=1)
     if correlated:
-        return chain(float(autocorrelation_time(series).max()), len(x)), 0.0
+        return chain_of(series), 0.0
     c = series - series.mean(axis=0)
     variance = np.maximum((c * c).sum(axis=0), np.finfo(float).tiny)
     lagged = (c[1:] * c[:-1]).sum(axis=0) / variance

@@ -15,8 +15,9 @@ from .statistics import Labels
 def autocorrelation_time(series: Array) -> Array:
     """τ = 1 + 2 Σ_t corr(x_0, x_t) of each column of (n, K); 1 for independent values.
 
-    The sum ends at the first lag t ≥ 5τ(t) (Sokal). The mean of n values is as uncertain as that
-    of n/τ independent ones.
+    The sum ends at the first lag t ≥ 5τ(t) (Sokal), and what the unknown mean takes from each of
+    its terms, τ/n, is given back (Wolff 2004). The mean of n values is as uncertain as that of n/τ
+    independent ones.
 
     Examples
     --------
@@ -25,6 +26,11 @@ def autocorrelation_time(series: Array) -> Array:
     >>> float(autocorrelation_time(x[:, None])[0].round(0))
     5.0
     """
+    return _correlations(series)[1]
+
+
+def _correlations(series: Array) -> tuple[Array, Array]:
+    """Correlations at each lag up to that where the sum ends, and 0 beyond, (n, K); and τ, (K,)."""
     n = len(series)
     centred = series - series.mean(axis=0)
     size = 1 << (2 * n - 1).bit_length()
@@ -32,20 +38,24 @@ def autocorrelation_time(series: Array) -> Array:
     covariance = np.fft.irfft(power, size, axis=0)[:n]
     variance = covariance[0]
     flat = variance <= 0
-    tau = 2.0 * np.cumsum(covariance / np.where(flat, 1.0, variance), axis=0) - 1.0
-    stop = np.argmax(np.arange(n)[:, None] >= 5.0 * tau, axis=0)
-    found = tau[stop, np.arange(series.shape[1])]
-    return np.asarray(np.where(flat, 1.0, np.maximum(found, 1.0)), dtype=float)
+    correlation, lags = covariance / np.where(flat, 1.0, variance), np.arange(n)[:, None]
+    tau = 2.0 * np.cumsum(correlation, axis=0) - 1.0
+    stop = np.argmax(lags >= 5.0 * tau, axis=0)
+    correlation = np.where(lags <= stop, correlation + tau[stop, np.arange(len(flat))] / n, 0.0)
+    found = 2.0 * correlation.sum(axis=0) - 1.0
+    return correlation, np.where(flat, 1.0, np.maximum(found, 1.0))
 
 
 class Order(NamedTuple):
     """How the points depend on each other: ``block`` (n,) numbers stretches of a chain.
 
-    Independent points are blocks of their own, and ``time`` is 1.
+    Independent points are blocks of their own, and ``time`` is 1. ``kept`` is the share of the
+    variance of a mean that is seen by signs of blocks.
     """
 
     block: Labels
     time: float
+    kept: float = 1.0
 
     @property
     def blocks(self) -> int:
@@ -84,6 +94,30 @@ def chain(time: float, n: int) -> Order:
     return Order(np.arange(n) * count // n, time)
 
 
+def chain_of(series: Array) -> Order:
+    """The blocks of a chain from some functions of its points (n, K), of which the slowest counts.
+
+    Sums over blocks of length L have Σ_{|t|<L} (1 − |t|/L) corr_t of the variance τ.
+
+    Examples
+    --------
+    >>> from scipy.signal import lfilter
+    >>> rng = np.random.default_rng(0)
+    >>> x = lfilter([1.0], [1.0, -0.5], rng.normal(size=(30_000, 1)), axis=0)
+    >>> order = chain_of(x)          # τ = 3: blocks of 65, which keep 1 − 4/(3·65) of it
+    >>> round(order.time, 1), round(order.kept, 2)
+    (3.0, 0.98)
+    """
+    correlation, times = _correlations(series)
+    slowest = int(np.argmax(times))
+    order = chain(float(times[slowest]), len(series))
+    length = len(series) / order.blocks
+    weights = 2.0 * np.maximum(0.0, 1.0 - np.arange(len(series)) / length)
+    weights[0] = 1.0
+    seen = float(weights @ correlation[:, slowest]) / order.time
+    return order._replace(kept=min(1.0, max(seen, 0.1)))
+
+
 def signs(blocks: int, copies: int, rng: np.random.Generator) -> Array:
     """Random signs, one for each block; column 0 is all ones. Shape (blocks, copies+1)."""
     flips = np.where(rng.random((blocks, copies + 1)) < 0.5, -1.0, 1.0)
@@ -103,7 +137,8 @@ def contrasts(order: Order, flips: Array, m: int, rng: np.random.Generator) -> A
     n, copies = len(order.block), flips.shape[1] - 1
     observed = np.concatenate([np.full(n, 1.0 / n), np.full(m, -1.0 / m)])[:, None]
     x, y = flips[order.block, 1:], signs(m, copies, rng)[:, 1:]
-    signed = np.concatenate([(x - x.mean(axis=0)) / n, -(y - y.mean(axis=0)) / m])
+    x = (x - x.mean(axis=0)) / np.sqrt(1.0 - 1.0 / max(order.blocks, 2))  # which centring takes
+    signed = np.concatenate([x / n, -(y - y.mean(axis=0)) / m])
     if order.gap > 0:
         return np.concatenate([observed, signed], axis=1)
     exchanged = np.tile(observed.T, (copies, 1))
