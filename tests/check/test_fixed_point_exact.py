@@ -723,3 +723,14 @@ def test_walls_belong_to_the_space_and_nothing_beyond_them_does():
     w = np.ones(5) / 5
     expected = [2.0 * 1.5 * (y @ y) for y in x[:3]] + [np.inf] * 2
     np.testing.assert_allclose(exponent(x, x, w), expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize("half", [0.2, 0.5, 1.0, 2.0, 3.0])
+@pytest.mark.parametrize("far", [24.0, 30.0, 36.0, 38.0])
+def test_a_solution_is_none_the_less_where_its_modes_are_far_apart(far, half):
+    """ρ̂ is looked for from where ρ was found: it may not show a mode that ρ, the same function,
+    was not searched far enough for. Both or neither see the second of two wells."""
+    V = lambda x: -np.logaddexp(-0.5 * x[:, 0] ** 2, -0.5 * (x[:, 0] - far) ** 2)  # noqa: E731
+    F = jf.Potential(V) + jf.Entropy()
+    report = check_fixed_point(F, lambda x: -V(x), domain=(-half, half))
+    assert report.verdict is A, report.text()
