@@ -734,3 +734,15 @@ def test_a_solution_is_none_the_less_where_its_modes_are_far_apart(far, half):
     F = jf.Potential(V) + jf.Entropy()
     report = check_fixed_point(F, lambda x: -V(x), domain=(-half, half))
     assert report.verdict is A, report.text()
+
+
+@pytest.mark.parametrize("constant", [0.0, 1e6, 1e9, 1e10])
+def test_a_constant_does_not_make_a_potential_quadratic(constant):
+    """A well four standard deviations away, nine deep, holds half of ρ̂: next to 1e10 it was less
+    than 1e-9. What the constant rounds (1e-6 here) is no fault of the quadratic one."""
+    one = jf.Gaussian(np.zeros(4), np.eye(4))
+    V = lambda x: constant + 0.5 * (x * x).sum(axis=1)  # noqa: E731
+    well = lambda x: V(x) - 9.0 * np.exp(-0.5 * ((x[:, 0] - 4.0) / 0.3) ** 2)  # noqa: E731
+    assert check_fixed_point(jf.Potential(V) + jf.Entropy(), one).verdict is A
+    report = check_fixed_point(jf.Potential(well) + jf.Entropy(), one)
+    assert report.verdict is U, report.text()
