@@ -27,7 +27,7 @@ from .residual import Steps, steps_of
 from .run import Walk, completeness, identity, stored, worst_of_each
 from .step import evaluated, judged, membership, told
 from .taken import Step, opened, steps_taken
-from .transport import barycentres, certify
+from .transport import barycentres, certify, entries
 
 KIND = "extrapolated"
 STAGE, ONWARDS = 1.0 - math.sqrt(0.5), math.sqrt(2.0)
@@ -176,7 +176,7 @@ def _judged(
     rest = tau - STAGE * tau
     steps, _ = yield from _minimised(problem, stage, after, rest, alpha, ONWARDS, last, k)
     if way is not None:
-        way = _pulled(last, after.weights, way)
+        way = _pulled(last, after, steps.before.mu, way)
     return _reached(old.mu, after, steps, way, tau, arrays)
 
 
@@ -233,7 +233,7 @@ def _minimised(
     yield from judged(steps)
     if alpha > 0.0:
         yield _competitor(steps, old, alpha)
-    way = None if new.gaussian else _pulled(witness, after.weights, old.mu.points)
+    way = None if new.gaussian else _pulled(witness, after, base, old.mu.points)
     return steps, way
 
 
@@ -276,15 +276,14 @@ def _modified(old: _Law, new: _Law, alpha: float, tau: float, k: int) -> Finding
     return at_most("modified energy", excess, float(room[0]), (), reason, where=f"step {k}")
 
 
-def _pulled(witness: Witness | None, weights: Array, values: Array) -> Array:
-    """Values at the old points, at the new ones; the witness is one that was certified."""
-    if witness is None or witness.kind == "monotone":
-        return values
-    if witness.kind == "pairing":
+def _pulled(witness: Witness | None, after: Measure, base: Measure, values: Array) -> Array:
+    """Values at the old points, at the new ones, by the coupling with them that was certified."""
+    if witness is not None and witness.kind == "pairing":
         return np.asarray(values[np.asarray(witness.arrays["order"])])
-    rows, columns = (np.asarray(witness.arrays[k], dtype=np.intp) for k in ("rows", "columns"))
-    shares, none = np.asarray(witness.arrays["values"]), np.zeros((len(weights), values.shape[1]))
-    return barycentres(rows, shares, values[columns], weights, none)
+    known = None if witness is None or witness.kind == "monotone" else witness
+    rows, columns, shares = entries(after, base, known)
+    none = np.zeros((len(after.weights), values.shape[1]))
+    return barycentres(rows, shares, values[columns], after.weights, none)
 
 
 def _reached(

@@ -75,7 +75,7 @@ def _read(witness: Witness, name: str, shape: tuple[int, ...], kinds: str = "biu
     return array
 
 
-def _entries(after: Measure, before: Measure, witness: Witness | None) -> Any:
+def entries(after: Measure, before: Measure, witness: Witness | None) -> Any:
     """Rows, columns and values of the coupling; without a witness, the monotone one."""
     X, x, n = after.points, before.points, len(after.weights)
     if witness is None and X.shape[1] == 1:
@@ -96,7 +96,7 @@ def _entries(after: Measure, before: Measure, witness: Witness | None) -> Any:
 def _coupled(after: Measure, before: Measure, witness: Witness | None) -> Transport:
     """Marginals by addition; optimality by potentials, on the line by the north-west corner."""
     X, x, a, b = after.points, before.points, after.weights, before.weights
-    rows, columns, values = _entries(after, before, witness)
+    rows, columns, values = entries(after, before, witness)
     _require_marginals(rows, columns, values, a, b)
     squared = float(values @ ((X[rows] - x[columns]) ** 2).sum(axis=1))
     target = barycentres(rows, values, x[columns], a, X)
@@ -124,7 +124,7 @@ def _require_marginals(rows: Array, columns: Array, values: Array, a: Array, b: 
 
 def coupling_cost(after: Measure, before: Measure, witness: Witness) -> tuple[float, Array]:
     """Σ π_ij |X_i − x_j|², an upper bound of W2², for a coupling that a witness gives, and T_i."""
-    rows, columns, values = _entries(after, before, witness)
+    rows, columns, values = entries(after, before, witness)
     _require_marginals(rows, columns, values, after.weights, before.weights)
     x = before.points[columns]
     moved = after.points[rows] - x

@@ -15,7 +15,7 @@ from ..status import MissingStructure
 
 class Quadratic(NamedTuple):
     """c + ⟨b, z⟩ + ½⟨z, Az⟩, the largest misfit within three standard deviations, and the largest
-    relative one within ten."""
+    one within ten relative to how f varies."""
 
     c: float
     b: Array
@@ -58,5 +58,8 @@ def quadratic_fit(f: Callable[[Array], Array], dim: int) -> Quadratic:
     z *= np.repeat([0.3, 1.0, 3.0, 10.0], 16)[:, None]
     values = f(z)
     off = np.abs(values - c - z @ b - 0.5 * np.einsum("ij,jk,ik->i", z, A, z))
-    relative = off / (np.abs(values) + abs(c) + np.abs(up).max())
+    # a constant hides nothing but what it rounds, in b and A too
+    rounding = 4.0 * np.finfo(float).eps * abs(c) * (1.0 + np.abs(z).sum(axis=1)) ** 2
+    size = np.abs(values - c) + np.abs(up - c).max()
+    relative = np.maximum(0.0, off - rounding) / np.where(size > 0, size, 1.0)
     return Quadratic(c, b, 0.5 * (A + A.T), float(off[:32].max()), float(relative.max()))

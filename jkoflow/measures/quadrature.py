@@ -95,9 +95,10 @@ class Space(NamedTuple):
             z = _grid([_midpoints(a, b, probes)[0] for a, b in wide.T])
             heights = self.heights(log_f, z)
             alive = z[heights >= heights.max() - NEGLIGIBLE]
-            box = np.clip([alive.min(axis=0) - step, alive.max(axis=0) + step], *wide)
-            seen = (box != wide) | (box == self.ends)
-            if seen.all() and (box[1] - box[0] >= 0.3 * (wide[1] - wide[0])).all():
+            before, box = box, np.clip([alive.min(axis=0) - step, alive.max(axis=0) + step], *wide)
+            grown = np.maximum(before[0] - box[0], box[1] - before[1]) > 2.0 * step
+            # a box that has grown is looked around again: whoever begins with it sees no more
+            if not grown.any() and (box[1] - box[0] >= 0.3 * (wide[1] - wide[0])).all():
                 return box
         raise MissingStructure("a density does not decay, or is too narrow to be found; walls=True "
                                "with a domain says that the space ends")  # fmt: skip

@@ -63,6 +63,7 @@ def test_the_box_grows_where_it_is_open_and_there_only():
         return -np.where(x[:, 0] < 0.5, 400.0 * (x[:, 0] - 0.5) ** 2, np.abs(x[:, 0] - 0.5))
 
     assert grid._grown(f, np.array([[0.0], [1.0]])) is not None
+    assert seen.pop(0) == (0.0, 1.0)  # the points themselves
     lows = [low for low, _ in seen]
     highs = [high for _, high in seen]
     # a side grows by 0.3 of the width at a time, and no box is grown that was closed
@@ -85,8 +86,8 @@ def test_a_border_is_low_at_a_ten_millionth_of_the_top(below, boxes):
 
     # points at ± half of it begin with a box that ends there
     assert grid._grown(f, np.array([[-0.5 * edge], [0.5 * edge]])) is not None
-    assert len(seen) == boxes
-    assert max(seen) < 1e-12  # the middle of a box is among its cells' centres
+    assert len(seen) == 1 + boxes  # the points themselves first
+    assert max(seen[1:]) < 1e-12  # the middle of a box is among its cells' centres
 
 
 @pytest.mark.parametrize("place, wide", [(0.0, 1e-3), (40.0, 0.08)])
@@ -101,8 +102,8 @@ def test_equal_points_begin_with_a_box_of_a_thousandth_of_their_size(place, wide
     assert grid._grown(f, np.full((3, dim), place)) is not None
     # of twice the distance to the origin, and of 1 at least; centres end half a cell inside
     cells = grid._SEARCH[dim]
-    assert np.ptp(seen[0][:, 0]) * cells / (cells - 1) == pytest.approx(wide, rel=1e-6)
-    assert np.abs(seen[0] - place).sum(axis=1).min() < 1e-12
+    assert np.ptp(seen[1][:, 0]) * cells / (cells - 1) == pytest.approx(wide, rel=1e-6)
+    assert np.abs(seen[1] - place).sum(axis=1).min() < 1e-12
 
 
 @pytest.mark.parametrize("constant", [-2000.0, 2000.0])
@@ -222,3 +223,36 @@ def test_the_tail_is_the_mass_where_the_density_is_low():
     for t in (0.5, 1.0, 2.0, 4.0, 6.0):
         assert law.tail(-0.5 * t * t) == pytest.approx(2.0 * norm.sf(t), rel=0.05)
     assert law.tail(0.1) == pytest.approx(1.0, rel=1e-2) and law.tail(-1e4) == 0.0
+
+
+@pytest.mark.parametrize("dim", [1, 2])
+@pytest.mark.parametrize(("unit", "centre"), [(1e-6, 0.0), (1.0, 1e6), (1e6, 0.0), (1e-6, 1.0)])
+def test_the_tail_has_no_length_of_its_own(unit, centre, dim):
+    """A box of a thousandth of 1, or of the coordinates, would hide a law a millionth as wide."""
+    x = centre + unit * np.random.default_rng(0).normal(size=(100, dim))
+    law = grid.grid_law(lambda y: normal((y - centre) / unit), x, cheap=True)
+    assert law is not None
+    for t in (1.0, 3.0):  # but for half a cell at the edge; rounding of 1 is 2e-10 of 1e-6
+        assert law.tail(-0.5 * t * t) == pytest.approx(chi2(dim).sf(t * t), rel=0.05)
+
+
+@pytest.mark.parametrize(("dim", "apart"), [(1, 500.0), (1, 2000.0), (1, 4000.0), (1, 6000.0),
+                                            (2, 100.0), (2, 250.0)])  # fmt: skip
+def test_the_tail_of_modes_far_apart_is_that_of_fine_cells(dim, apart):
+    """Cells of the larger box, by which it is closed, are up to twelve standard deviations wide:
+    they do not show where these densities are low, nor one of the modes at all."""
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(100, dim))
+    x[:, 0] += apart * (rng.random(100) < 0.5)
+
+    def f(y):
+        other = y - apart * (np.arange(dim) == 0)
+        return np.logaddexp(normal(y), normal(other))
+
+    law = grid.grid_law(f, x, cheap=True)
+    assert law is not None
+    level = f(np.full((1, dim), 3.0 / dim**0.5)).item()
+    # cells are up to 0.8 standard deviations wide, of which half are at the edge
+    assert law.tail(level) == pytest.approx(chi2(dim).sf(9.0), rel=0.5)
+    share = (law.draw(4000, rng)[:, 0] < 0.5 * apart).mean()
+    assert share == pytest.approx(0.5, abs=0.04)  # five standard errors

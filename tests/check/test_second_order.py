@@ -137,18 +137,40 @@ def test_edges_are_held_back_and_the_share_is_that_of_their_way() -> None:
 
 
 def test_where_points_were_is_read_from_the_certified_witness() -> None:
-    values, weights = np.array([[1.0], [3.0], [5.0]]), np.array([0.5, 0.5, 0.0])
+    values, masses = np.array([[1.0], [3.0], [5.0]]), [0.5, 0.5, 0.0]
+    after, base = (jf.Particles(x, masses) for x in ([0.0, 2.0, 4.0], [3.0, 1.0, 7.0]))
     arrays = {"rows": np.array([0, 0, 1]), "columns": np.array([0, 1, 2]),
               "values": np.array([0.1, 0.4, 0.5])}  # fmt: skip
     cases = {
-        "monotone": ({}, values), "pairing": ({"order": np.array([2, 0, 1])}, values[[2, 0, 1]]),
+        "pairing": ({"order": np.array([2, 0, 1])}, values[[2, 0, 1]]),
         # barycentres; a point without mass has none
         "coupling": (arrays, np.array([[2.6], [5.0], [0.0]])),
+        # without a coupling the monotone one, whatever the order of the points
+        "monotone": ({}, np.array([[3.0], [1.0], [0.0]])),
     }  # fmt: skip
     for kind, (given, expected) in cases.items():
-        found = judge._pulled(Witness(kind, given), weights, values)
+        found = judge._pulled(Witness(kind, given), after, base, values)
         np.testing.assert_allclose(found, expected, rtol=1e-15)
-    assert judge._pulled(None, weights, values) is values
+    found = judge._pulled(None, after, base, values)
+    np.testing.assert_allclose(found, [[3.0], [1.0], [0.0]], rtol=1e-15)
+    other = jf.Particles([3.0, 1.0], [0.25, 0.75])  # 0 ← 1; 2 ← 1 and 3 in equal parts
+    found = judge._pulled(None, after, other, values[:2])
+    np.testing.assert_allclose(found, [[3.0], [2.0], [0.0]], rtol=1e-15)
+
+
+@pytest.mark.parametrize("field", ["middle", "measure"])
+def test_laws_on_other_cells_are_findings(field: str) -> None:
+    """The edges of 20 cells did not come from those of 40 one by one."""
+    F = jf.Entropy() + jf.QuadraticPotential(1.0)
+    problem = jf.Problem(F, jf.Quantiles.normal(1.0, 0.5, 40), 0.1, 3)
+    run, other = jf.flow(problem, SecondOrder()), jf.Quantiles.normal(1.0, 0.5, 20)
+    witness = run.records[0].witness
+    assert witness is not None
+    arrays = {**witness.arrays, "middle.edges": other.edges, "middle.mass": other.mass}
+    change = {"measure": other} if field == "measure" else {
+        "witness": Witness(witness.kind, arrays)}  # fmt: skip
+    report = jf.check_second_order(problem, spoilt(run, 1, **change))
+    assert report.verdict is REJECTED, report.text()
 
 
 def test_each_minimisation_has_a_witness_of_its_own() -> None:

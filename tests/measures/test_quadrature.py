@@ -36,6 +36,18 @@ def test_normal_integrals(dim, centre):
         assert entropy == pytest.approx(0.5 * dim * math.log(2 * math.pi * math.e * 0.49), rel=1e-6)
 
 
+@pytest.mark.parametrize("far", [20.0, 28.0, 32.0, 37.0])
+@pytest.mark.parametrize("half", [0.2, 0.5, 1.0, 2.0, 5.0])
+def test_a_box_that_was_found_is_found_again_from_itself(half, far):
+    """Else a second look, for another density, would go farther than the first."""
+    log_f = lambda x: np.logaddexp(-0.5 * x[:, 0] ** 2, -0.5 * (x[:, 0] - far) ** 2)  # noqa: E731
+    space = free(1, half)
+    box = space.support(log_f)
+    again = space._replace(box=box).support(log_f)
+    step = 3.0 * (box[1] - box[0]) / 1024  # between probes; a box goes on by one on both sides
+    np.testing.assert_allclose(again, box, atol=2.0 * step.item())
+
+
 def test_pieces_fill_the_axis_with_the_masses():
     space = free(1)
     rule = space.integrated(lambda x: -np.abs(x[:, 0]), np.array([[-30.0], [30.0]]), 0)

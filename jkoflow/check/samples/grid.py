@@ -67,8 +67,9 @@ def grid_law(f: LogDensity, x: Array, *, cheap: bool) -> GridLaw | None:
 
     def tail(level: float) -> float:
         with np.errstate(all="ignore"):
-            below = np.where(heights <= level, heights, -np.inf)
-            return float(np.exp(min(0.0, wide.log_integral(below) - log_z)))
+            inside, beyond = (grid.log_integral(np.where(v <= level, v, -np.inf))
+                              for grid, v in ((fine, values), (wide, heights)))  # fmt: skip
+            return float(np.exp(min(0.0, np.logaddexp(inside, beyond) - log_z)))
 
     return GridLaw(draw, tail)
 
@@ -93,30 +94,34 @@ class _Grid:
 
 
 def _grown(f: LogDensity, x: Array) -> tuple[Array, _Grid, Array] | None:
-    """A box where f is not low; and a larger one around the points, with f on coarse cells there,
-    on whose border it is low."""
-    low, high = x.min(axis=0), x.max(axis=0)
-    width = np.maximum(high - low, 1e-3 * np.maximum(1.0, np.abs(low) + np.abs(high)))
+    """A box where f is not low, there and at points of the sample; and a larger one around them,
+    on whose border f is low, with f on the coarse cells of it that are not in the first."""
+    low, high, at = x.min(axis=0), x.max(axis=0), f(x)
+    without = 1e-3 * np.maximum(1.0, np.abs(low) + np.abs(high))  # of a coordinate they all share
+    width = np.where(high > low, high - low, without)
     box = np.stack([low - 0.5 * width, high + 0.5 * width])
     for _ in range(40):
         grid = _Grid(box, _SEARCH[x.shape[1]])
         values = grid.values(f).reshape((grid.cells,) * x.shape[1])
-        top = values.max()
+        top = max(values.max(), at.max())
         if not np.isfinite(top):
             return None
         axes = range(x.shape[1])
         ends = [[np.take(values, e, axis=a).max() for a in axes] for e in (0, -1)]
         reach = np.array(ends) > top - _OPEN
         if not reach.any():
-            return _cut(grid, values, top), grid, values.ravel()
+            first, last = _cut(grid, values > top - _KEPT, x[at > top - _KEPT])
+            values[tuple(map(slice, first, last))] = -np.inf
+            kept = grid.box[0] + np.stack([first, last]) * grid.size
+            return kept, grid, values.ravel()
         grow = 0.3 * (box[1] - box[0])
         box = box + np.stack([-grow, grow]) * reach
     return None
 
 
-def _cut(grid: _Grid, values: Array, top: float) -> Array:
-    """The smallest box of cells around everything above the cut, and one cell more."""
-    where = np.argwhere(values > top - _KEPT)
+def _cut(grid: _Grid, kept: Array, x: Array) -> tuple[Labels, Labels]:
+    """The smallest box of cells around those that are kept and around points, and one cell more;
+    of modes that are narrower than cells, points may show some that no centre does."""
+    where = np.concatenate([np.argwhere(kept), ((x - grid.box[0]) // grid.size).astype(int)])
     first = np.maximum(where.min(axis=0) - 1, 0)
-    last = np.minimum(where.max(axis=0) + 2, grid.cells)
-    return np.stack([grid.box[0] + first * grid.size, grid.box[0] + last * grid.size])
+    return first, np.minimum(where.max(axis=0) + 2, grid.cells)
