@@ -467,6 +467,17 @@ def test_many_weights_may_round_more() -> None:
         assert check_step(F, good, off, TAU)["membership"].verdict is verdict
 
 
+@pytest.mark.parametrize("which", ["before", "after"])
+def test_a_radius_is_not_negative(which: str) -> None:
+    """Not even the least of them, and not by the last digit; 0 is one."""
+    good = jf.Radial([0.0, 1.0, 2.0], 3)
+    for least, verdict in ((0.0, ACCEPTED), (-5e-324, REJECTED), (-0.5, REJECTED)):
+        off = raw(good, _edges=np.array([least, 1.0, 2.0]))
+        pair_ = (off, good) if which == "before" else (good, off)
+        found = check_step(F, *pair_, TAU)["membership"]
+        assert found.verdict is verdict and ("radius" in found.reason) == (least < 0), found
+
+
 # what a run says of itself
 
 
