@@ -237,7 +237,8 @@ def test_where_no_bound_holds_any_measure_may_be_better() -> None:
         F_ = SimpleNamespace(lower_bound_near=lambda mu, w, f=answers: f(w))
         assert farthest(F_, None, 1.0, 0.0, 0.1) is None  # type: ignore[arg-type]
     # no bound, or one at μ itself and none around it: the ball is all of space
-    for answers in (lambda w: None, lambda w: None if w else 0.0):
+    nowhere, here = (lambda w: None), (lambda w: None if w else 0.0)
+    for answers in (nowhere, here, lambda w: -np.inf if w else 0.0):
         F_ = SimpleNamespace(lower_bound_near=lambda mu, w, f=answers: f(w))
         assert farthest(F_, None, 1.0, 0.0, 0.1) == np.inf  # type: ignore[arg-type]
 
