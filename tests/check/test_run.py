@@ -278,6 +278,19 @@ def test_an_energy_that_rises_by_its_last_digits_only() -> None:
     assert found.verdict is Verdict.REJECTED and found.where == "step 1"
 
 
+def test_where_no_measure_was_saved_energies_may_rise_by_their_last_digits_too() -> None:
+    """10⁻¹¹ of themselves, and no more: nothing is known of how F rounds there."""
+    problem = jf.Problem(jf.QuadraticPotential(1.0), jf.Particles([1.0]), tau=0.1, steps=4)
+    for part, verdict in ((0.97, Verdict.ACCEPTED), (1.03, Verdict.REJECTED)):
+        run = jf.flow(problem)
+        run.records.clear()
+        before = run.taken[1].energy
+        run.taken[2] = run.taken[2]._replace(energy=before * (1.0 + part * 1e-11))
+        found = check_run(problem, run)["monotone energy"]
+        assert found.verdict is verdict, found
+    assert found.where == "step 3"
+
+
 @pytest.mark.parametrize("field", ["index", "tau", "time", "energy"])
 def test_a_record_that_says_other_than_the_list_of_steps(field: str) -> None:
     problem = jf.Problem(jf.QuadraticPotential(1.0), jf.Particles([1.0]), tau=0.1, steps=3)
@@ -453,6 +466,20 @@ def test_what_is_not_accepted_is_judged_again_with_its_own_rounding(
     assert report["stationarity"].verdict is Verdict.REJECTED
     assert report["stationarity"].where.startswith("step")
     assert nudges == [True] * 5
+
+
+def test_steps_that_go_on_from_another_number_of_points_are_judged_one_by_one() -> None:
+    """The same law in twice as many points: of the run only the start is not what was asked for."""
+    F, x = jf.QuadraticPotential(1.0), [1.0, 2.0]
+    run = jf.flow(jf.Problem(F, jf.Particles(np.repeat(x, 2)), 0.1, steps=3))
+    run.records[0] = dataclasses.replace(run.records[0], witness=None)  # a plan with other masses
+    report = check_run(jf.Problem(F, jf.Particles(x), 0.1, steps=3), run)
+    wrong = {f.claim: f.verdict for f in report.findings if f.verdict is not Verdict.ACCEPTED}
+    assert wrong == {"identity": Verdict.REJECTED}, report.text()
+    honest = jf.flow(jf.Problem(F, jf.Particles(x), 0.1, steps=3))
+    honest.records[1] = dataclasses.replace(honest.records[1], measure=run.records[1].measure)
+    found = check_run(honest.problem, honest)["transport"]
+    assert found.verdict is Verdict.REJECTED and found.where == "step 2"
 
 
 def test_what_comes_after_a_gap_is_judged() -> None:
