@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -225,7 +226,7 @@ def test_steps_are_taken_together_as_long_as_they_are_alike() -> None:
 def test_blocks_hold_some_131072_numbers(mu: Any, many: int) -> None:
     """One measure more than those that fit, since a block ends when it is too large."""
     blocks = cut(*[mu] * (2 * many + 3))
-    assert blocks[0] == list(range(1, many + 2))
+    assert [len(block) for block in blocks] == [many + 1, many + 1, 1]
     assert [k for block in blocks for k in block] == list(range(1, 2 * many + 4))
 
 
@@ -376,8 +377,15 @@ def test_records_are_those_of_different_steps_in_order(indices: list[int]) -> No
     run.records = [dataclasses.replace(run.records[min(max(k, 1), 3) - 1], index=k)
                    for k in indices]  # fmt: skip
     assert check_run(problem, run)["record"].verdict is Verdict.REJECTED
-    with pytest.raises(judge.Impossible, match="out of order"):
+    with pytest.raises(judge.Impossible, match=re.escape(f"{indices}, out of order")):
         list(taken.steps_taken(run, 3))
+
+
+def test_of_the_steps_beyond_those_asked_for_one_is_read() -> None:
+    """How many a forger added costs nothing; and one is enough to see that there are more."""
+    problem = jf.Problem(jf.QuadraticPotential(1.0), jf.Particles([1.0]), tau=0.1, steps=6)
+    for run in (jf.flow(problem), Endless(problem, 10**6)):
+        assert [step.number for step in taken.steps_taken(run, 3)] == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("tau", [1e-8, 1e8])
