@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 import jkoflow as jf
-from jkoflow.check import Finding, Verdict, check_functional, derivatives, policy
+from jkoflow.check import Finding, Verdict, check_functional, claims, derivatives, policy
 from jkoflow.check.around import Around, breadth
 from jkoflow.check.derivatives import order_of
 from jkoflow.check.evaluate import evaluate
@@ -420,6 +421,32 @@ def test_a_claim_that_holds_near_the_measure_only_is_attacked_there() -> None:
     report = check_functional(Near(3.0), mu, rng=0)
     assert report["convexity"].verdict is Verdict.ACCEPTED and "0.1" in report["convexity"].where
     assert check_functional(Near(14.0), mu, rng=0)["convexity"].verdict is Verdict.REJECTED
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 40.0])
+def test_a_local_claim_is_asked_for_on_balls_of_the_breadth_and_of_a_tenth(size: float) -> None:
+    asked: list[float] = []
+
+    class Near(Quartic):
+        def convexity_near(self, mu: Any, radius: float) -> float | None:
+            asked.append(radius)
+            return 0.0
+
+    mu = jf.Particles([[size], [-size]])
+    report = check_functional(Near(), mu, rng=0)
+    assert report["convexity"].verdict is Verdict.ACCEPTED
+    assert asked == pytest.approx([size, 0.1 * size], rel=1e-12)
+
+
+def test_what_convexity_lacks_in_the_middle_and_how_that_rounds() -> None:
+    """64ε of the absolute values, whatever their signs; beside an infinite end nothing lacks."""
+    unit = policy.ROUNDING * policy.EPS
+    for signs in np.array(list(itertools.product([1.0, -1.0], repeat=3))):
+        a, b, c = signs * [2.0, 3.0, 5.0]
+        assert claims.lacks((a, b), c) == (c - 0.5 * (a + b), unit * 10.0)
+        assert claims.lacks((a, b), c, 7.0)[1] == unit * 17.0
+    for ends in ((np.inf, 1.0), (1.0, np.inf)):
+        assert claims.lacks(ends, 2.0)[0] == -np.inf
 
 
 @pytest.mark.parametrize("modulus", [0.5, 1.0, 1.5])
