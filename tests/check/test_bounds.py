@@ -237,7 +237,8 @@ def test_where_no_bound_holds_any_measure_may_be_better() -> None:
         F_ = SimpleNamespace(lower_bound_near=lambda mu, w, f=answers: f(w))
         assert farthest(F_, None, 1.0, 0.0, 0.1) is None  # type: ignore[arg-type]
     # no bound, or one at μ itself and none around it: the ball is all of space
-    for answers in (lambda w: None, lambda w: None if w else 0.0):
+    nowhere, here = (lambda w: None), (lambda w: None if w else 0.0)
+    for answers in (nowhere, here, lambda w: -np.inf if w else 0.0):
         F_ = SimpleNamespace(lower_bound_near=lambda mu, w, f=answers: f(w))
         assert farthest(F_, None, 1.0, 0.0, 0.1) == np.inf  # type: ignore[arg-type]
 
@@ -465,6 +466,17 @@ def test_many_weights_may_round_more() -> None:
     for part, verdict in ((2.9e-12, ACCEPTED), (3.5e-12, REJECTED)):
         off = raw(good, _weights=good.weights * (1.0 + part))
         assert check_step(F, good, off, TAU)["membership"].verdict is verdict
+
+
+@pytest.mark.parametrize("which", ["before", "after"])
+def test_a_radius_is_not_negative(which: str) -> None:
+    """Not even the least of them, and not by the last digit; 0 is one."""
+    good = jf.Radial([0.0, 1.0, 2.0], 3)
+    for least, verdict in ((0.0, ACCEPTED), (-5e-324, REJECTED), (-0.5, REJECTED)):
+        off = raw(good, _edges=np.array([least, 1.0, 2.0]))
+        pair_ = (off, good) if which == "before" else (good, off)
+        found = check_step(F, *pair_, TAU)["membership"]
+        assert found.verdict is verdict and ("radius" in found.reason) == (least < 0), found
 
 
 # what a run says of itself

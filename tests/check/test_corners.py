@@ -84,6 +84,18 @@ def test_a_false_modulus_of_the_variation_is_still_found_far_from_the_origin() -
     assert report["convexity of the first variation"].verdict is Verdict.REJECTED
 
 
+@pytest.mark.parametrize("constant", [0.0, 1e8])
+def test_a_constant_of_the_variation_is_not_rounded_with_its_slopes(constant: float) -> None:
+    """Laws at 10⁶ are attacked within 10³. δF feels the rounding of points by its slopes, a
+    thousandfold here; of the constant 64ε are allowed for, 10⁻⁶ where λ + 10⁻⁸ lacks 10⁻³."""
+    x = 1e6 + np.random.default_rng(3).normal(size=(6, 2))
+    V = lambda x: constant + 0.5 * ((x - 1e6) ** 2).sum(axis=1)  # noqa: E731
+    for modulus, verdict in ((1.0, Verdict.ACCEPTED), (1.0 + 1e-8, Verdict.REJECTED)):
+        F = jf.Potential(V, gradient=lambda x: x - 1e6, convexity=modulus)
+        found = check_functional(F, jf.Particles(x), rng=0)["convexity of the first variation"]
+        assert found.verdict is verdict, found
+
+
 class Silent(jf.QuadraticPotential):
     """Answers nothing about itself."""
 

@@ -10,6 +10,7 @@ import pytest
 
 import jkoflow as jf
 from jkoflow.check import Verdict, check_step, policy
+from jkoflow.check.around import breadth
 from jkoflow.check.evaluate import (
     Noise,
     Rows,
@@ -137,6 +138,24 @@ def test_answers_rougher_than_they_say_are_known_to_what_a_nudge_changes() -> No
     noise = Noise.at(F, at)  # relative to |x||∇δF| = 1.5 and to 1
     assert noise.energy == pytest.approx(4.0 * moved / 1.5, rel=1e-6, abs=0)
     assert noise.gradient == pytest.approx(8.0 * moved, rel=1e-6, abs=0)
+
+
+@pytest.mark.parametrize("unit", [0.25, 30.0])
+def test_differences_are_taken_again_over_four_times_the_length(unit: float) -> None:
+    """Those of x³ over h are 3x² + h²: over 4h they differ by 15h², and h = ε^⅓ unit."""
+    x = 0.4 * unit
+    F, at = jf.Potential(lambda x: x[:, 0] ** 3).at_scale(unit), jf.Particles([x])
+    true = 8.0 * 15.0 * (np.cbrt(EPS) * unit) ** 2
+    here, noise = evaluate(F, at), Noise.at(F, at)
+    # the differences themselves round by ε x³/h, 1/200 of 15h²
+    assert here.blur == pytest.approx(true, rel=0.1, abs=0)
+    assert noise.gradient == pytest.approx(true / (3.0 * x * x), rel=0.1, abs=0)
+
+
+def test_a_measure_shows_its_own_length() -> None:
+    """No unit is known besides, until a run tells one."""
+    small = jf.Particles([0.0, 2e-7])
+    assert breadth(evaluate(jf.QuadraticPotential(1.0), small)) == pytest.approx(1e-7, rel=1e-12)
 
 
 def test_nothing_makes_no_noise() -> None:

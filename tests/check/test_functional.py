@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -10,11 +11,11 @@ import numpy as np
 import pytest
 
 import jkoflow as jf
-from jkoflow.check import Finding, Verdict, check_functional, derivatives, policy
+from jkoflow.check import Finding, Verdict, check_functional, claims, derivatives, policy
 from jkoflow.check.around import Around, breadth
 from jkoflow.check.derivatives import order_of
 from jkoflow.check.evaluate import evaluate
-from jkoflow.check.functional import guarded
+from jkoflow.check.functional import guarded, on_some_cells
 from jkoflow.functionals.base import Smooth
 from jkoflow.functionals.curves import Curve
 from jkoflow.status import InvalidFunctional, InvalidMeasure, InvalidProblem
@@ -276,6 +277,54 @@ def test_two_steps_in_a_row_have_to_agree(noise: float, agreed: bool) -> None:
     assert (found.bound == policy.DERIVATIVE) is agreed, found
 
 
+def known(*remainders: float, margin: float = 0.0) -> Finding:
+    """The judgement of remainders at t = ½4⁻¹², …, ½: the last one stays if fewer are given. A
+    derivative of size 10⁻⁹ agrees to 10⁻⁶ where there is none."""
+    told = [*remainders, *[remainders[-1]] * (13 - len(remainders))]
+    values = dict(zip(0.5 * 4.0 ** np.arange(-12.0, 1.0), told, strict=True))
+    with np.errstate(all="ignore"):
+        return order_of("gradient", Curve(values.__getitem__, 0.0, 1e-9), 0.0, margin)
+
+
+NOISE = [0.2] * 4
+"""What does not grow is rounding; a remainder is told from it above four times that."""
+
+
+def test_agreement_is_that_of_the_first_two_steps_or_of_any_two_in_a_row() -> None:
+    for told, agreed in (([0, 0, 1], True), ([0, 1, 4, 16, 64], False), ([1, 0, 1], False),
+                         ([1, 0, 0, 1], True)):  # fmt: skip
+        found = known(*told)
+        assert (found.bound == policy.DERIVATIVE) is agreed, (told, found)
+        assert agreed or found.verdict is not Verdict.ACCEPTED
+
+
+@pytest.mark.parametrize(("told", "verdict", "reason"), [
+    # in the middle twice by 4², then not: that is order 2
+    ([*NOISE, 1, 16, 256], Verdict.ACCEPTED, ""),
+    # twice by 4: order 1, but twice rejects nothing
+    ([*NOISE, 1, 4, 16], Verdict.UNDECIDED, "order 1.00"),
+    ([*NOISE, 1, 4, 16, 64], Verdict.REJECTED, "order 1.00"),
+    # once, by whatever, is no order
+    ([1, 70, 200], Verdict.UNDECIDED, "rounding hides"),
+    ([*NOISE, 1, 256], Verdict.UNDECIDED, "rounding hides"),
+])  # fmt: skip
+def test_an_order_is_seen_in_two_growths_in_a_row_and_a_fault_in_three(
+    told: list[float], verdict: Verdict, reason: str
+) -> None:
+    found = known(*told)
+    assert found.verdict is verdict and reason in found.reason, found
+
+
+@pytest.mark.parametrize(("part", "verdict"), [(0.99, Verdict.REJECTED), (1.01, Verdict.UNDECIDED)])
+def test_a_remainder_that_leaves_rounding_at_once_rejects_nothing(
+    part: float, verdict: Verdict
+) -> None:
+    """Rounding of 1, beside a last remainder of 1, and then one that is 4^1.4 times their sum:
+    the order may have been higher there than the 1 that is seen above."""
+    first = part * 2.0 * 4.0 ** policy.ORDER_REJECTED
+    assert known(1, 1, 1, 1, *(first * 4.0 ** np.arange(4.0)), margin=8.0).verdict is verdict
+
+
 def test_rounding_that_the_margin_misses_rejects_nothing_and_hides_little() -> None:
     """Values that are off by a thousand times the margin; a right derivative, and one 2% off."""
     verdicts = []
@@ -422,6 +471,32 @@ def test_a_claim_that_holds_near_the_measure_only_is_attacked_there() -> None:
     assert check_functional(Near(14.0), mu, rng=0)["convexity"].verdict is Verdict.REJECTED
 
 
+@pytest.mark.parametrize("size", [1e-3, 1.0, 40.0])
+def test_a_local_claim_is_asked_for_on_balls_of_the_breadth_and_of_a_tenth(size: float) -> None:
+    asked: list[float] = []
+
+    class Near(Quartic):
+        def convexity_near(self, mu: Any, radius: float) -> float | None:
+            asked.append(radius)
+            return 0.0
+
+    mu = jf.Particles([[size], [-size]])
+    report = check_functional(Near(), mu, rng=0)
+    assert report["convexity"].verdict is Verdict.ACCEPTED
+    assert asked == pytest.approx([size, 0.1 * size], rel=1e-12)
+
+
+def test_what_convexity_lacks_in_the_middle_and_how_that_rounds() -> None:
+    """64ε of the absolute values, whatever their signs; beside an infinite end nothing lacks."""
+    unit = policy.ROUNDING * policy.EPS
+    for signs in np.array(list(itertools.product([1.0, -1.0], repeat=3))):
+        a, b, c = signs * [2.0, 3.0, 5.0]
+        assert claims.lacks((a, b), c) == (c - 0.5 * (a + b), unit * 10.0)
+        assert claims.lacks((a, b), c, 7.0)[1] == unit * 17.0
+    for ends in ((np.inf, 1.0), (1.0, np.inf)):
+        assert claims.lacks(ends, 2.0)[0] == -np.inf
+
+
 @pytest.mark.parametrize("modulus", [0.5, 1.0, 1.5])
 def test_convexity_is_resolved_to_small_differences(modulus: float) -> None:
     """½|x|² is 1-convex and no more: a claim of 1 holds with equality, to rounding."""
@@ -523,3 +598,18 @@ def test_a_law_without_room_to_displace_it_is_undecided() -> None:
         raise jf.status.InvalidMeasure("24 simplices are turned over")
 
     assert guarded("gradient", no_room).verdict is Verdict.UNDECIDED
+
+
+@pytest.mark.parametrize(("held", "every"), [(1, 1), (399, 1), (400, 2), (801, 3), (1999, 5)])
+def test_a_grid_is_attacked_at_some_of_the_cells_that_hold_mass(held: int, every: int) -> None:
+    """At 400 at most, evenly, with their shares of what is kept; obstacles are left out."""
+    density = np.r_[np.zeros(5), np.linspace(1.0, 3.0, held), np.zeros(4)]
+    mu = jf.Grid(density / density.sum(), 0.0, held + 9.0)
+    wall = jf.Potential(lambda x: np.where(x[:, 0] < 3.0, np.inf, 0.0))
+    V = jf.QuadraticPotential(1.0)
+    F, points = on_some_cells(2.0 * V + wall + jf.Entropy(), mu)
+    assert F.terms == ((2.0, V),)
+    np.testing.assert_array_equal(points.points[:, 0], 5.5 + np.arange(held)[::every])
+    assert len(points.weights) <= 400
+    shares = density[5 : 5 + held : every]
+    np.testing.assert_allclose(points.weights, shares / shares.sum(), rtol=1e-12)

@@ -13,6 +13,7 @@ from jkoflow.check.evaluate import Rows, values_only
 from jkoflow.check.grid import (
     CELLS,
     MIXED,
+    SHORT,
     GridStep,
     bounds,
     c_transform,
@@ -115,6 +116,7 @@ def test_staying_is_no_step(step) -> None:
                              "potential": psi})  # fmt: skip
     report = jf.check_step(F, mu, mu, TAU, witness=still)
     assert report["minimality"].verdict is Verdict.UNDECIDED
+    assert SHORT.format(1.0) in report.assumptions  # all of what there is to gain
 
 
 def test_coarse_cells_are_undecided() -> None:
@@ -308,6 +310,8 @@ def test_the_gap_may_be_a_quarter_of_the_gain_eight_cells_and_a_millionth(honest
         assert found.bound == pytest.approx(1e-6 * max(0.0, lost) + hidden + mu, rel=1e-9, abs=0)
         assert found.measured == pytest.approx(gap, abs=1e-12)
         assert found.verdict is (Verdict.ACCEPTED if gap <= found.bound else Verdict.UNDECIDED)
+        share = SHORT.format(found.measured / gain if gain > 0 else np.inf)
+        assert share in found.assumptions
 
 
 def test_standing_still_costs_nothing() -> None:
@@ -322,6 +326,26 @@ def test_standing_still_costs_nothing() -> None:
     found = jf.check_step(F, mu, mu, TAU, witness=still)["transport"]
     assert found.verdict is Verdict.ACCEPTED and found.measured == 0.0
     assert found.bound == pytest.approx(64 * 2.0**-52 * (4.0 + 1.0 + 9.0 + 25.0), rel=1e-12, abs=0)
+
+
+@pytest.mark.parametrize("functional", [jf.Entropy(), 2.0 * jf.Entropy()])
+def test_a_uniform_density_rests_and_there_is_nothing_to_gain(functional) -> None:
+    """Numbers without digits: gap, bound and gain are 0, and no smooth field needs a look."""
+    mu, k = jf.Grid(np.ones(4), 0.0, 1.0), np.arange(4)
+    still = Witness("grid", {"rows": k, "columns": k, "values": mu.weights,
+                             "potential": np.zeros(4)})  # fmt: skip
+    report = jf.check_step(functional, mu, mu, TAU, witness=still)
+    assert report.verdict is Verdict.ACCEPTED and "weak stationarity" not in report.claims
+    found = report["minimality"]
+    assert (found.measured, found.bound) == (0.0, 0.0) and SHORT.format(np.inf) in found.assumptions
+
+
+def test_without_an_internal_energy_there_is_no_dual_and_nothing_is_raised(step) -> None:
+    """Prices buy atoms there; what coupling and smooth fields say of the step is told."""
+    report = judged(step, F=jf.QuadraticPotential(1.5, [0.6, 0.4]))
+    assert report["minimality"].verdict is Verdict.UNDECIDED
+    assert "atoms" in report["minimality"].reason
+    assert {"transport", "energy", "weak stationarity"} <= set(report.claims)
 
 
 def test_a_density_may_lie_between_its_neighbours_prices() -> None:

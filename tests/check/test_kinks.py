@@ -33,6 +33,17 @@ def test_a_minimiser_on_a_kink_is_undecided(kind: str) -> None:
     assert check_step(SIZE, law(OLD[away]), law(NEW[away]), TAU).verdict is Verdict.ACCEPTED
 
 
+def test_what_rests_on_a_kink_at_the_origin_has_no_length_to_compare_with() -> None:
+    """Nothing moves, no coordinate rounds, the bound is 0: and 0 is what is left below the kink."""
+    right = jf.Potential(SIZE.V, gradient=lambda x: np.where(x >= 0, 1.0, -1.0), convexity=0.0)
+    rests = jf.Particles([0.0])
+    found = check_step(right, rests, rests, TAU)["stationarity"]
+    assert (found.measured, found.bound) == (1.0, 0.0)
+    assert found.verdict is Verdict.UNDECIDED and "kink" in found.reason
+    slope = jf.Potential(lambda x: x[:, 0], gradient=np.ones_like, convexity=0.0)
+    assert check_step(slope, rests, rests, TAU)["stationarity"].verdict is Verdict.REJECTED
+
+
 WRONG = {
     "one not yet on the kink": NEW - 0.05 * (np.arange(7) == 2),
     "one beyond the kink": NEW + 0.05 * (np.arange(7) == 4),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -225,7 +226,7 @@ def test_steps_are_taken_together_as_long_as_they_are_alike() -> None:
 def test_blocks_hold_some_131072_numbers(mu: Any, many: int) -> None:
     """One measure more than those that fit, since a block ends when it is too large."""
     blocks = cut(*[mu] * (2 * many + 3))
-    assert blocks[0] == list(range(1, many + 2))
+    assert [len(block) for block in blocks] == [many + 1, many + 1, 1]
     assert [k for block in blocks for k in block] == list(range(1, 2 * many + 4))
 
 
@@ -276,6 +277,19 @@ def test_an_energy_that_rises_by_its_last_digits_only() -> None:
     run.taken[0] = run.taken[0]._replace(energy=1.01 * run.initial_energy)
     found = check_run(problem, run)["monotone energy"]
     assert found.verdict is Verdict.REJECTED and found.where == "step 1"
+
+
+def test_where_no_measure_was_saved_energies_may_rise_by_their_last_digits_too() -> None:
+    """10⁻¹¹ of themselves, and no more: nothing is known of how F rounds there."""
+    problem = jf.Problem(jf.QuadraticPotential(1.0), jf.Particles([1.0]), tau=0.1, steps=4)
+    for part, verdict in ((0.97, Verdict.ACCEPTED), (1.03, Verdict.REJECTED)):
+        run = jf.flow(problem)
+        run.records.clear()
+        before = run.taken[1].energy
+        run.taken[2] = run.taken[2]._replace(energy=before * (1.0 + part * 1e-11))
+        found = check_run(problem, run)["monotone energy"]
+        assert found.verdict is verdict, found
+    assert found.where == "step 3"
 
 
 @pytest.mark.parametrize("field", ["index", "tau", "time", "energy"])
@@ -363,8 +377,15 @@ def test_records_are_those_of_different_steps_in_order(indices: list[int]) -> No
     run.records = [dataclasses.replace(run.records[min(max(k, 1), 3) - 1], index=k)
                    for k in indices]  # fmt: skip
     assert check_run(problem, run)["record"].verdict is Verdict.REJECTED
-    with pytest.raises(judge.Impossible, match="out of order"):
+    with pytest.raises(judge.Impossible, match=re.escape(f"{indices}, out of order")):
         list(taken.steps_taken(run, 3))
+
+
+def test_of_the_steps_beyond_those_asked_for_one_is_read() -> None:
+    """How many a forger added costs nothing; and one is enough to see that there are more."""
+    problem = jf.Problem(jf.QuadraticPotential(1.0), jf.Particles([1.0]), tau=0.1, steps=6)
+    for run in (jf.flow(problem), Endless(problem, 10**6)):
+        assert [step.number for step in taken.steps_taken(run, 3)] == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("tau", [1e-8, 1e8])
@@ -453,6 +474,20 @@ def test_what_is_not_accepted_is_judged_again_with_its_own_rounding(
     assert report["stationarity"].verdict is Verdict.REJECTED
     assert report["stationarity"].where.startswith("step")
     assert nudges == [True] * 5
+
+
+def test_steps_that_go_on_from_another_number_of_points_are_judged_one_by_one() -> None:
+    """The same law in twice as many points: of the run only the start is not what was asked for."""
+    F, x = jf.QuadraticPotential(1.0), [1.0, 2.0]
+    run = jf.flow(jf.Problem(F, jf.Particles(np.repeat(x, 2)), 0.1, steps=3))
+    run.records[0] = dataclasses.replace(run.records[0], witness=None)  # a plan with other masses
+    report = check_run(jf.Problem(F, jf.Particles(x), 0.1, steps=3), run)
+    wrong = {f.claim: f.verdict for f in report.findings if f.verdict is not Verdict.ACCEPTED}
+    assert wrong == {"identity": Verdict.REJECTED}, report.text()
+    honest = jf.flow(jf.Problem(F, jf.Particles(x), 0.1, steps=3))
+    honest.records[1] = dataclasses.replace(honest.records[1], measure=run.records[1].measure)
+    found = check_run(honest.problem, honest)["transport"]
+    assert found.verdict is Verdict.REJECTED and found.where == "step 2"
 
 
 def test_what_comes_after_a_gap_is_judged() -> None:

@@ -201,6 +201,38 @@ def test_an_end_that_is_pulled_inwards_and_held_is_not_decided(side: str, size: 
     assert report["stationarity"].measured == pytest.approx(true, rel=1e-12, abs=0)
 
 
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+@pytest.mark.parametrize("side", SIDES)
+def test_beside_a_held_end_the_others_are_held_to_the_same_bound(side: str, sign: float) -> None:
+    """An edge of a third of the mass off by δ leaves (⅓)^½ δ/τ; the bound is 10⁻⁴ of the slope."""
+    V, old, new = pressed(side)
+    off = SIDES["right" if side == "left" else "left"]
+    x, own, end = new.edges.copy(), *((0, -1) if side == "left" else (-1, 0))
+    x[end], x[own] = old.edges[end], old.edges[own] - (0.3 if side == "left" else -0.3)
+    bound = check_step(V, old, jf.Quantiles(x), 0.3, walls=off)["stationarity"].bound
+    for part, verdict in ((0.999, Verdict.UNDECIDED), (1.001, Verdict.REJECTED)):
+        y = x.copy()
+        y[1] += sign * part * bound * 0.3 * np.sqrt(3.0)  # the slope itself changes by 10⁻⁴
+        found = check_step(V, old, jf.Quantiles(y), 0.3, walls=off)["stationarity"]
+        assert found.verdict is verdict and ("walls" in found.reason) == (part < 1.0), found
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_only_an_end_that_was_on_its_wall_and_stays_there_is_held(side: str) -> None:
+    """One end is pressed against its wall, as it should be. The other rests where no wall is; or
+    it comes to a wall, off which F pulls it by 1: both are wrong, and no wall excuses them."""
+    V, old, new = pressed(side)
+    x, other = new.edges.copy(), -1 if side == "left" else 0
+    x[other] = old.edges[other]
+    without = check_step(V, old, jf.Quantiles(x), 0.3, walls=SIDES[side])["stationarity"]
+    x[other] += (0.2 if side == "left" else -0.2)
+    walls = (0.5, x[-1]) if side == "left" else (x[0], 2.0)
+    came = check_step(V, old, jf.Quantiles(x), 0.3, walls=walls)["stationarity"]
+    for found, true in ((without, 1.0), (came, 1.0 + 0.2 / 0.3)):
+        assert found.verdict is Verdict.REJECTED, found
+        assert found.measured == pytest.approx(true * np.sqrt(1 / 6), rel=1e-12, abs=0)
+
+
 def test_what_a_witness_says_of_walls_is_no_evidence() -> None:
     """The space is the asker's: a run that held an end by itself is wrong."""
     V, old, new = pressed("left")
