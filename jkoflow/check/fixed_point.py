@@ -111,7 +111,8 @@ def check_fixed_point(
                 here = by_cells(F, mu, question, tolerance)
             else:
                 log: Any = mu if isinstance(mu, Measure) else answered(mu, "log_density")
-                here = by_quadrature(question, *rules_of(log, box, closed, nodes), tolerance)
+                rules = rules_of(log, box, closed, nodes, question.facing)
+                here = by_quadrature(question, *rules, tolerance)
             found = [*_equation(question, here, tolerance), *_gap(question, here, tolerance)]
     except (MissingStructure, NotDefined) as error:
         found = [undecided("equation", str(error))]

@@ -50,6 +50,10 @@ class Question(NamedTuple):
     talagrand: float = math.inf
     assumed: tuple[str, ...] = (VARIATION,)
 
+    def facing(self, rho: Rule) -> Callable[[Array], Array]:
+        """The log of ρ̂, up to a constant."""
+        return lambda x: -self.exponent(x, rho.points, rho.masses)
+
 
 class Compared(NamedTuple):
     """ρ against ρ̂: β∫ψ dρ; KL(ρ‖ρ̂), total variation, W2 and F(ρ) − F(ρ̂), which are ``numbers``;
@@ -97,13 +101,9 @@ def _asked(F: Functional, mu: Any) -> Question:
     return asked._replace(talagrand=2.0 / (beta * modulus), assumed=(VARIATION, TALAGRAND))
 
 
-def by_quadrature(
-    question: Question, space: Space, rho: list[Rule], tolerance: float
-) -> Compared:
-    """In at most three coordinates, by a coarse and by a fine rule."""
-    log_f = [lambda x, r=r: -question.exponent(x, r.points, r.masses) for r in rho]
-    box = space.support(log_f[0])
-    hat = [space.integrated(f, box, level) for level, f in enumerate(log_f)]
+def by_quadrature(question: Question, space: Space, rho: list[Rule], tolerance: float) -> Compared:
+    """In at most three coordinates, by a coarse and by a fine rule, in a box that shows ρ̂."""
+    hat = [space.integrated(question.facing(r), space.box, level) for level, r in enumerate(rho)]
     levels = [(question, *laws) for laws in zip(rho, hat, strict=True)]
     return _compared(levels, tolerance, (TAILS, REFINED))
 

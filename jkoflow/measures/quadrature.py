@@ -94,6 +94,8 @@ class Space(NamedTuple):
             step = (wide[1] - wide[0]) / probes
             z = _grid([_midpoints(a, b, probes)[0] for a, b in wide.T])
             heights = self.heights(log_f, z)
+            if heights.max() == -np.inf:
+                break
             alive = z[heights >= heights.max() - NEGLIGIBLE]
             before, box = box, np.clip([alive.min(axis=0) - step, alive.max(axis=0) + step], *wide)
             grown = np.maximum(before[0] - box[0], box[1] - before[1]) > 2.0 * step
@@ -102,6 +104,15 @@ class Space(NamedTuple):
                 return box
         raise MissingStructure("a density does not decay, or is too narrow to be found; walls=True "
                                "with a domain says that the space ends")  # fmt: skip
+
+    def hides(self, log_f: LogFunction, box: Array) -> bool:
+        """Whether there is more of f, seen from another box, beyond a gap around this one."""
+        try:
+            seen = self._replace(box=box).support(log_f)
+        except MissingStructure:  # too narrow to be found from there
+            return False
+        gap = 0.5 * (self.box[1] - self.box[0])  # what is nearer was seen from here
+        return bool(((seen[0] < self.box[0] - gap) | (seen[1] > self.box[1] + gap)).any())
 
     def integrated(self, log_f: LogFunction, box: Array, level: int) -> Rule:
         """exp(log f)/∫ f without what is negligible, by Gauss–Legendre on panels of 8 nodes; or,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import product
 from typing import Any
 
@@ -26,8 +27,9 @@ STANDARD = 9.6
 
 
 def rules_of(
-    mu: Measure | LogFunction, domain: Array | None, closed: bool, nodes: int | None
-) -> tuple[Space, list[Rule]]:
+    mu: Measure | LogFunction, domain: Array | None, closed: bool, nodes: int | None,
+    facing: Callable[[Rule], LogFunction] | None = None,
+) -> tuple[Space, list[Rule]]:  # fmt: skip
     """The coordinates, and ρ by the coarse and by the fine rule.
 
     Parameters
@@ -40,6 +42,9 @@ def rules_of(
         Whether the space ends where the domain does.
     nodes : int, optional
         An axis, of the coarse rule.
+    facing : callable, optional
+        The log of a density that belongs to ρ. The box returned is then that one's, and ρ is looked
+        for from there too: a mode that either of them shows must be seen of both.
 
     Raises
     ------
@@ -59,13 +64,19 @@ def rules_of(
         raise NotDefined(f"{type(mu).__name__} have no density, so ρ = exp(−β δS/δρ)/Z cannot hold "
                          "(check_samples tests points against a density)")  # fmt: skip
     space = space_of(mu, domain, closed, nodes)
-    if isinstance(mu, Cells):
-        return space, [cells_rule(mu, level) for level in (0, 1)]
-    if isinstance(mu, Grid):
-        return space, [grid_rule(mu, level) for level in (0, 1)]
-    log_density: Any = mu.log_density if isinstance(mu, Gaussian) else mu
-    space = space._replace(box=space.support(log_density))
-    return space, [space.integrated(log_density, space.box, level) for level in (0, 1)]
+    if isinstance(mu, (Cells, Grid)):
+        rule: Any = cells_rule if isinstance(mu, Cells) else grid_rule
+        rules = [rule(mu, level) for level in (0, 1)]
+    else:
+        log_density: Any = mu.log_density if isinstance(mu, Gaussian) else mu
+        space = space._replace(box=space.support(log_density))
+        rules = [space.integrated(log_density, space.box, level) for level in (0, 1)]
+    if facing is None:
+        return space, rules
+    box = space.support(facing(rules[0]))
+    if not isinstance(mu, Measure) and space.hides(mu, box):
+        return rules_of(mu, box, closed, nodes, facing)
+    return space._replace(box=box), rules
 
 
 def space_of(mu: Any, domain: Array | None, closed: bool, nodes: int | None) -> Space:

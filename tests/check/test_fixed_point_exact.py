@@ -736,6 +736,29 @@ def test_a_solution_is_none_the_less_where_its_modes_are_far_apart(far, half):
     assert report.verdict is A, report.text()
 
 
+@pytest.mark.parametrize("half", [0.2, 0.5, 1.0, 5.0])
+@pytest.mark.parametrize(("heavier", "far"), [(0.003, 38.0), (0.03, 37.5), (0.03, 38.0)])
+def test_a_mode_that_one_of_both_laws_shows_is_seen_of_both(heavier, far, half):
+    """ρ falls off a little faster than ρ̂, so that less far out it is negligible: a second well that
+    is seen from where ρ̂ is, and not from where ρ is, is ρ's too."""
+    V = lambda x: -np.logaddexp(-0.5 * x[:, 0] ** 2, -0.5 * (x[:, 0] - far) ** 2)  # noqa: E731
+    F, domain = jf.Potential(V) + jf.Entropy(), (-half, half)
+    report = check_fixed_point(F, lambda x: -(1.0 + heavier) * V(x), domain=domain)
+    assert report.verdict is A, report.text()
+    # of normal laws: KL = ½(1/c − 1 + log c)
+    c = 1.0 + heavier
+    assert report["equation"].measured == pytest.approx(0.5 * (1 / c - 1 + math.log(c)), rel=1e-6)
+
+
+def test_a_law_that_is_too_narrow_to_be_found_is_undecided():
+    F = jf.QuadraticPotential(1.0) + jf.Entropy()
+    with np.errstate(divide="ignore"):
+        inside = lambda x: np.log((np.abs(x[:, 0] - 0.1) < 1e-5) + 0.0)  # noqa: E731
+        report = check_fixed_point(F, inside, domain=(-1.0, 1.0))
+    assert report.verdict is U, report.text()
+    assert "too narrow" in report["equation"].reason
+
+
 @pytest.mark.parametrize("constant", [0.0, 1e6, 1e9, 1e10])
 def test_a_constant_does_not_make_a_potential_quadratic(constant):
     """A well four standard deviations away, nine deep, holds half of ρ̂: next to 1e10 it was less
