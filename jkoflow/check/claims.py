@@ -68,10 +68,10 @@ def _bends(a: Around, modulus: float, size: float) -> Iterator[tuple[float, floa
     still, ends = (0.0 * fields[0], here.energy), [*zip(fields, known, strict=True)]
     pairs = [*((still, end) for end in ends), *pairwise(ends)]
     middles = a.at([0.5 * (v0 + v1) for (v0, _), (v1, _) in pairs])
-    for ((v0, f0), (v1, f1)), middle in zip(pairs, middles, strict=True):
+    for ((v0, f0), (v1, f1)), half in zip(pairs, middles, strict=True):
         far = mu.length(v0 - v1)
-        turned = (extent + far) * (here.size + abs(modulus) * far)  # by rounding of the points
-        excess, rounding = lacks((f0, f1), middle, turned)
+        # with what rounding of the points turns
+        excess, rounding = lacks((f0, f1), half, (extent + far) * (here.size + abs(modulus) * far))
         yield excess + modulus / 8.0 * far * far, here.margin + rounding
 
 

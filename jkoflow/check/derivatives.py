@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..functionals.curves import Curve, displacement
+from ..measures.base import Array
 from ..status import InvalidFunctional
 from . import policy
 from .around import Around, breadth
@@ -22,10 +23,9 @@ def gradient(a: Around) -> Iterator[Finding]:
     if np.isnan(a.values).any():
         raise InvalidFunctional("F is NaN near the measure")
     nearest = a.at([t * v for v in a.tangents for t in _SCALES[:2]]).reshape(-1, 2)
-    for number, v in enumerate(a.fields):
+    for number, (v, (one, two)) in enumerate(zip(a.fields, nearest, strict=True)):
         curve, length = displacement(a.F, mu, v, here.gradient), norm(v, mu.weights)
-        values = dict(zip(_SCALES, nearest[number], strict=False))
-        curve = curve._replace(size=here.size * length, known=values)
+        curve = curve._replace(size=here.size * length, known={_SCALES[0]: one, _SCALES[1]: two})
         known = here.energy, here.margin, here.blur * length
         f = order_of("gradient", curve, *known).at(f"direction {number + 1}")
         if f.verdict is Verdict.REJECTED and not here.exact:
@@ -52,7 +52,8 @@ def order_of(claim: str, curve: Curve, start: float, margin: float, blur: float 
     """Judge the rate at which |F(ρ_t) − start − t·slope| falls with t; slope is known to ±blur.
 
     Two steps in a row at which the derivative agrees with the difference are enough (in a row,
-    since a remainder may pass through zero once). Else the order is that of the smallest steps at
+    since a remainder may pass through zero once), unless it grew before, as that of a ripple does
+    that larger steps do not see. Else the order is that of the smallest steps at
     which the remainder is above rounding, by its margin and by what is seen at the smallest
     steps, and grows at least like t^0.8, as every error of a derivative does: three times in a
     row, or twice, which rejects nothing. Nor does that after a higher order at smaller steps: large
@@ -65,16 +66,15 @@ def order_of(claim: str, curve: Curve, start: float, margin: float, blur: float 
         remainder[k] = np.maximum(off, 0.0)  # NaN stays
         error[k] = (remainder[k] + noise) / (t * curve.size) if remainder[k] + noise != 0 else 0.0
         accuracy = error[max(k - 1, 0) : k + 1].max()
-        if k > 0 and accuracy <= policy.DERIVATIVE:
+        if k > 0 and accuracy <= policy.DERIVATIVE and not _growing(remainder[:k], noise, 3).size:
             return at_most(claim, accuracy, policy.DERIVATIVE)
     if not np.isfinite(curve.slope):
         return rejected(claim, "the derivative is NaN or infinite")
     if remainder[2] < 9.0 * remainder[0]:  # no growth over 16 times: that is rounding
         noise = max(noise, remainder[:3].max())
     reached = f"(error {error.min():.1e})"
-    grows = (remainder[:-1] > 4.0 * noise) & (remainder[1:] > 3.0 * remainder[:-1])
-    thrice = np.flatnonzero(grows[:-2] & grows[1:-1] & grows[2:])
-    found = thrice if thrice.size else np.flatnonzero(grows[:-1] & grows[1:])
+    thrice = _growing(remainder, noise, 3)
+    found = thrice if thrice.size else _growing(remainder, noise, 2)
     if not found.size:
         return undecided(claim, f"rounding hides the remainder {reached}")
     clear, at = int(np.argmax(remainder > 4.0 * noise)), int(found[0])
@@ -85,3 +85,9 @@ def order_of(claim: str, curve: Curve, start: float, margin: float, blur: float 
     doubt = Verdict.REJECTED if slow and error.min() > policy.DERIVATIVE else Verdict.UNDECIDED
     reason = f"the remainder falls with order {rate:.2f} instead of 2 {reached}"
     return at_most(claim, 2.0 - rate, 2.0 - policy.ORDER, (), reason, doubt)
+
+
+def _growing(remainder: Array, noise: float, times: int) -> Array:
+    """Where it grows, above rounding, like an error of a derivative, so many times in a row."""
+    grows = (remainder[:-1] > 4.0 * noise) & (remainder[1:] > 3.0 * remainder[:-1])
+    return np.array([k for k in range(len(grows) - times + 1) if grows[k : k + times].all()], int)

@@ -87,7 +87,7 @@ def values_at(F: Functional, laws: Laws) -> Array:
 def _values(f: Functional, laws: Laws) -> Array:
     """Of one term."""
     kind = type(f)
-    if laws.cells and isinstance(f, Internal) and of_the_library(kind):
+    if laws.cells and isinstance(f, Internal) and kind.value is Internal.value:
         density = laws.mu.log_mass - laws.mu.volume_slopes(laws.x[..., 0])[0]
         return np.asarray(f.energy_per_mass(density)[0] @ laws.mu.mass)
     if laws.gaussian and kind in _CLOSED and not laws.singular:

@@ -315,6 +315,29 @@ def test_an_order_is_seen_in_two_growths_in_a_row_and_a_fault_in_three(
     assert found.verdict is verdict and reason in found.reason, found
 
 
+@pytest.mark.parametrize(("told", "verdict"), [
+    # a derivative that agrees at last, after an error that grew twice, three times, or by 4²
+    ([0.5] * 4 + [1, 4, 16, 0, 0], Verdict.ACCEPTED),
+    ([0.5] * 4 + [1, 4, 16, 64, 0, 0], Verdict.UNDECIDED),
+    ([*NOISE, 1, 16, 256, 4096, 0, 0], Verdict.ACCEPTED),
+])  # fmt: skip
+def test_agreement_of_long_steps_does_not_undo_an_error_of_short_ones(
+    told: list[float], verdict: Verdict
+) -> None:
+    assert known(*told).verdict is verdict
+
+
+@pytest.mark.parametrize("unit", [1e-5, 1e-4])
+def test_a_ripple_that_the_gradient_forgets_is_not_accepted(unit: float) -> None:
+    """ε sin(x/δ) with ε = δ/1000: a thousandth of the slope, at every point, and of F to 1e-7."""
+    wave = jf.Potential(lambda x: x[:, 0] + 1e-3 * unit * np.sin(x[:, 0] / unit),
+                        gradient=lambda x: np.ones_like(x))  # fmt: skip
+    whole = jf.Potential(wave.V, gradient=lambda x: 1.0 + 1e-3 * np.cos(x / unit))
+    for mu in (jf.Quantiles.normal(0.0, 1.0, 50), jf.Particles(RNG.normal(size=(20, 1)))):
+        assert check_functional(wave, mu, rng=0)["gradient"].verdict is not Verdict.ACCEPTED
+        assert check_functional(whole, mu, rng=0)["gradient"].verdict is not Verdict.REJECTED
+
+
 @pytest.mark.parametrize(("part", "verdict"), [(0.99, Verdict.REJECTED), (1.01, Verdict.UNDECIDED)])
 def test_a_remainder_that_leaves_rounding_at_once_rejects_nothing(
     part: float, verdict: Verdict

@@ -182,7 +182,9 @@ def test_the_slowest_function_of_a_chain_gives_the_blocks():
     one, both = rs.chain_of(slow), rs.chain_of(np.concatenate([quick, slow], axis=1))
     # transforms of two columns and of one may differ in the last digit
     assert one.time == rs.autocorrelation_time(slow).max()
-    assert (both.time, both.kept) == pytest.approx((one.time, one.kept), rel=1e-12)
+    assert both.time == pytest.approx(one.time, rel=1e-12)
+    # of 19 and 1, blocks lose a part of the 19
+    assert (1 - both.kept) * 20 == pytest.approx((1 - one.kept) * 19, rel=0.15)
     np.testing.assert_array_equal(both.block, one.block)
 
 

@@ -83,6 +83,8 @@ def test_values_at_many_ask_a_functional_of_a_user_itself() -> None:
     assert list(values_at(Mine(), cells)) == [7.0, 7.0]
     assert list(values_at(Twice([(1.0, Mine())]), cells)) == [14.0, 14.0]
     assert list(values_at(Mine() + jf.QuadraticPotential(0.0), cells)) == [7.0, 7.0]
+    # two cells of ½ on at most 3: densities of at most ½; it has no energy per mass
+    assert list(values_at(jf.Congestion(1.0), cells)) == [0.0, 0.0]
 
 
 def test_values_at_many_raise_what_one_of_them_does() -> None:

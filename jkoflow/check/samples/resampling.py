@@ -95,9 +95,10 @@ def chain(time: float, n: int) -> Order:
 
 
 def chain_of(series: Array) -> Order:
-    """The blocks of a chain from some functions of its points (n, K), of which the slowest counts.
+    """The blocks of a chain from some functions of its points (n, K), as long as for the slowest.
 
-    Sums over blocks of length L have Σ_{|t|<L} (1 − |t|/L) corr_t of the variance τ.
+    Sums over blocks of length L have Σ_{|t|<L} (1 − |t|/L) corr_t of a function's variance τ;
+    ``kept`` is the quotient of the sums of both over the functions.
 
     Examples
     --------
@@ -109,13 +110,12 @@ def chain_of(series: Array) -> Order:
     (3.0, 0.98)
     """
     correlation, times = _correlations(series)
-    slowest = int(np.argmax(times))
-    order = chain(float(times[slowest]), len(series))
-    length = len(series) / order.blocks
-    weights = 2.0 * np.maximum(0.0, 1.0 - np.arange(len(series)) / length)
-    weights[0] = 1.0
-    seen = float(weights @ correlation[:, slowest]) / order.time
-    return order._replace(kept=min(1.0, max(seen, 0.1)))
+    order = chain(float(times.max()), len(series))
+    lags, both = np.arange(len(series)), correlation.sum(axis=1)
+    weights = np.where(lags > 0, 2.0, 1.0)
+    seen = float(weights * np.maximum(0.0, 1.0 - lags * order.blocks / len(series)) @ both)
+    every = float(weights @ both)
+    return order._replace(kept=max(seen / every, 0.1) if 0.0 < seen < every else 1.0)
 
 
 def signs(blocks: int, copies: int, rng: np.random.Generator) -> Array:
