@@ -11,8 +11,10 @@ from scipy.optimize import brentq
 from scipy.special import erf, ive
 
 import jkoflow as jf
-from jkoflow.check import Verdict, check_fixed_point
-from jkoflow.check.proximal_gibbs import question_of
+from jkoflow.check import Verdict, check_fixed_point, policy
+from jkoflow.check.fixed_point import _attack
+from jkoflow.check.proximal_gibbs import Compared, question_of, rounding
+from jkoflow.measures.quadrature import Rule
 from jkoflow.status import InvalidProblem
 
 A, R, U = Verdict.ACCEPTED, Verdict.REJECTED, Verdict.UNDECIDED
@@ -370,6 +372,29 @@ def test_a_false_claim_of_convexity_is_found_where_it_is_used():
         assert report.verdict is R
 
 
+def test_the_tangent_is_held_to_the_rounding_of_its_terms_where_there_is_mass():
+    """64ε of |S(ρ)|, |∫ψ dρ|, and the largest of ψ with log Z/β beside it: of V(x) = x at ½, with
+    log Z/β = −4 and S(ρ) = −20. ψ is infinite at obstacles, which hold no mass and do not count."""
+    V, beta = jf.Potential(lambda x: x[:, 0]), 2.0
+    rho = Rule(np.array([[-20.0]]), np.ones(1), np.zeros(1), np.zeros((1, 2)), 0.0)
+    log_density = np.array([8.0 - 0.5 * beta, -np.inf])
+    hat = Rule(np.array([[0.5], [9.0]]), np.array([1.0, 0.0]), log_density, np.zeros((2, 2)), -8.0)
+    none = np.zeros(4)
+    here = Compared(rho, hat, -20.0 * beta, none, none, math.inf, (), ("", ""))
+    found = _attack(V, beta, here)
+    assert found.verdict is A and abs(found.measured) < 1e-15  # a random mass of 1 rounds
+    assert found.bound == pytest.approx(64 * 2.0**-52 * (4.5 + 20.0 + 20.0), rel=1e-12, abs=0)
+
+
+@pytest.mark.parametrize("dim", [1, 2])
+def test_as_many_nodes_as_memory_holds_and_none_more(dim, monkeypatch):
+    monkeypatch.setattr(policy, "MOST_NODES", 40**dim)
+    F, mu = jf.Entropy() + jf.QuadraticPotential(1.0), jf.Gaussian(np.zeros(dim), np.eye(dim))
+    assert check_fixed_point(F, mu, nodes=40).claims
+    with pytest.raises(InvalidProblem, match="at most 40 "):
+        check_fixed_point(F, mu, nodes=41)
+
+
 def test_mass_outside_of_the_domain_is_found():
     """The box says where to look first; three times its width are searched, again and again."""
     F = jf.Entropy() + jf.Potential(lambda x: 0.5 * ((x - 0.3) ** 2).sum(axis=1))
@@ -421,6 +446,19 @@ def test_a_general_equation_of_a_user():
     exact = kl_gaussian(np.zeros(1), 0.7 * np.eye(1), np.zeros(1), np.eye(1) / 1.7)
     assert wrong.verdict is R and wrong["equation"].measured == pytest.approx(exact, abs=1e-11)
     assert check_fixed_point(G, jf.Quantiles.normal(0.0, math.sqrt(v), 400)).verdict is A
+
+
+def test_a_general_equation_beyond_dimension_three():
+    """G = ½|x|² is solved by N(0, I), and KL(N(0, ½I)‖N(0, I)) = d/2 (log 2 − ½); no F, no gap."""
+    G, one = lambda at, x, w: 0.5 * (at**2).sum(axis=1), np.eye(5)
+    right, wrong = (check_fixed_point(G, jf.Gaussian(np.zeros(5), c * one)) for c in (1.0, 0.5))
+    assert right.verdict is A and right.claims == ["equation", "total variation", "W2"]
+    assert wrong["equation"].measured == pytest.approx(2.5 * (math.log(2.0) - 0.5), rel=1e-9)
+
+
+def test_a_divergence_rounds_by_its_terms_and_may_be_infinite():
+    terms = np.array([2.0, -3.0, np.inf])
+    assert rounding(terms) == pytest.approx(64 * 2.0**-52 * 5.0, rel=1e-15, abs=0)
 
 
 def test_a_general_equation_with_hard_walls_of_its_own():
@@ -599,6 +637,16 @@ def test_centre_values_on_a_grid_are_off_by_the_fourth_power_of_h():
         where = check_fixed_point(F, mu)["equation"].where
         found.append(float(where.split("= ")[1].split(" ±")[0]))
     assert np.log2(found[0] / found[1]) == pytest.approx(4.0, abs=0.3)
+
+
+@pytest.mark.parametrize("options", [{"walls": False}, {"domain": (-4.0, 4.0)}])
+def test_a_grid_that_does_not_fill_the_space_lacks_what_lies_outside(options):
+    """N(0, ½) cut at ±1 has KL = −log erf(1), but where the space ends there; of cells 10⁻⁴."""
+    F, cut = jf.Entropy() / 2.0 + jf.QuadraticPotential(1.0), lambda x: np.exp(-(x[:, 0] ** 2))
+    mu = jf.Grid.from_function(cut, -1.0, 1.0, 40)
+    assert check_fixed_point(F, mu).verdict is A
+    found = check_fixed_point(F, mu, **options)["equation"]
+    assert found.verdict is R and found.measured == pytest.approx(-math.log(erf(1.0)), rel=1e-3)
 
 
 def test_half_of_a_box():

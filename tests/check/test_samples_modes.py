@@ -55,6 +55,14 @@ def test_shares_are_held_against_those_of_the_bridges():
     assert modes._p_value(np.array([50.0, 50.0]), 1.0, bridges) == pytest.approx(1.0)
 
 
+def test_shares_of_three_cells_are_held_to_pearson_s_sum() -> None:
+    """Σ (O − E)²/E with two degrees of freedom, where the integrals are known exactly."""
+    share, counts = np.array([0.5, 0.3, 0.2]), np.array([40.0, 37.0, 23.0])
+    bridges = [modes.Bridge(7.0 + np.log(z), 0.0) for z in share]
+    chi = float(((counts - 100.0 * share) ** 2 / (100.0 * share)).sum())
+    assert modes._p_value(counts, 1.0, bridges) == pytest.approx(chi2.sf(chi, 2), rel=1e-10)
+
+
 @pytest.mark.parametrize(("count", "time"), [(20, 1.0), (400, 1.0), (400, 3.0), (6000, 1.0)])
 def test_bridges_solve_bennetts_equation(count: int, time: float) -> None:
     """Σσ(u) over the draws, each worth n/m points, is Σσ(−u) over the points (Bennett 1976), with
@@ -101,6 +109,42 @@ def test_two_modes_are_enough_and_one_is_not() -> None:
     few = np.where(np.arange(600)[:, None] < 4, 5.0, -5.0) * [1.0, 0.0]
     x = np.random.default_rng(6).normal(size=(600, 2)) + few
     assert modes.mode_mass_p_value(f, force, x, 1.0, np.random.default_rng(7)) is None
+
+
+def test_unequal_modes_are_found_with_their_own_shares() -> None:
+    """A fifth at −5 and four fifths at 5, as there should be, and the other way round; there is an
+    answer, if no good one, where points do not differ in a coordinate, which then has no unit."""
+    shares = np.log([0.2, 0.8])
+
+    def parts(x):  # type: ignore[no-untyped-def]
+        return [a - 0.5 * ((x - [c, 0.0]) ** 2).sum(axis=1)
+                for a, c in zip(shares, (-5.0, 5.0), strict=True)]  # fmt: skip
+
+    def f(x):  # type: ignore[no-untyped-def]
+        return np.logaddexp(*parts(x))
+
+    def force(x):  # type: ignore[no-untyped-def]
+        left, right = parts(x)
+        return np.array([5.0, 0.0]) * np.tanh(0.5 * (right - left))[:, None] - x
+
+    found = []
+    for share, wide in ((0.2, 1.0), (0.8, 1.0), (0.8, 0.0)):
+        rng = np.random.default_rng(9)
+        x = rng.normal(size=(500, 2)) * [1.0, wide]
+        x[:, 0] += np.where(np.arange(500) < share * 500, -5.0, 5.0)
+        found.append(modes.mode_mass_p_value(f, force, x, 1.0, rng))
+    assert found[0] is not None and found[0] > 1e-3
+    assert found[1] is not None and found[1] < 1e-9
+    assert found[2] is not None and found[2] < 1e-9
+
+
+@pytest.mark.parametrize(("depth", "hills"), [(0.99, 1), (1.01, 2)])
+def test_a_valley_is_one_where_f_falls_by_one(depth: float, hills: int) -> None:
+    """−d(1 − x²)² + εx has its hills at ±1; ends near a hill are of it, and it is the highest."""
+    f = lambda x: 1e-6 * x[:, 0] - depth * (1.0 - x[:, 0] ** 2) ** 2  # noqa: E731
+    for ends in ([1.0, -1.0], [-1.0, 1.0], [-0.99, 1.0, 0.98, -1.0]):
+        tops = modes._summits(f, np.array(ends)[:, None])
+        assert tops[:, 0].tolist() == [1.0, -1.0][:hills]
 
 
 def test_laws_that_are_fitted_are_pulled_towards_the_pooled_covariance() -> None:

@@ -26,6 +26,20 @@ def test_autocorrelation_time_of_a_constant_is_one():
     assert rs.autocorrelation_time(np.ones((50, 2))).tolist() == [1.0, 1.0]
 
 
+@pytest.mark.parametrize("n", [40, 41, 64])
+def test_autocorrelation_is_that_of_sums_without_wrapping_around(n):
+    """Σ_i x_i x_{i+t} by a loop, up to the first lag t ≥ 5τ(t)."""
+    x = ar1(0.3, n, np.random.default_rng(6))[:, 0]
+    z = x - x.mean()
+    tau = 1.0
+    for t in range(1, n):
+        tau += 2.0 * (z[:-t] @ z[t:]) / (z @ z)
+        if t >= 5.0 * tau:
+            break
+    assert 1.0 < tau < n / 5
+    assert rs.autocorrelation_time(x[:, None])[0] == pytest.approx(tau, rel=1e-10)
+
+
 def test_blocks_are_longer_than_the_memory_and_equal():
     order = rs.chain(10.0, 5000)
     sizes = np.bincount(order.block)

@@ -275,3 +275,26 @@ def test_the_functional_is_attacked_at_the_start_and_at_the_last_law() -> None:
     report = jf.check_second_order(jf.Problem(wrong, mu, 0.1, 2), run)
     where = {f.where.split(",")[0] for f in report.findings if f.claim == "gradient"}
     assert where == {"initial measure", "last measure"}
+
+
+def test_a_map_back_on_the_line_is_known_without_a_witness() -> None:
+    """It is the ratio of the standard deviations; in the plane it would have to be told."""
+    for mean, expected in (([2.0], ACCEPTED), ([2.0, 1.0], UNDECIDED)):
+        start = jf.Gaussian(mean, np.diag([1.0, 3.0][: len(mean)]))
+        problem = jf.Problem(jf.QuadraticPotential(1.3), start, [0.1, 0.2, 0.05])
+        run = jf.flow(problem, SecondOrder())
+        for k, record in enumerate(run.records, 1):
+            arrays = {name: a for name, a in record.witness.arrays.items() if name != "back"}
+            spoilt(run, k, witness=Witness(judge.KIND, arrays))
+        report = jf.check_second_order(problem, run)
+        assert report.verdict is expected, report.text()
+
+
+def test_where_f_has_no_value_at_the_start_no_step_begins_there() -> None:
+    """A run of another functional, since this one has none at all."""
+    problem, run = point_run([0.1, 0.2, 0.05])
+    nowhere = jf.Potential(lambda x: np.full(len(x), np.nan), gradient=np.zeros_like)
+    asked = jf.Problem(nowhere, problem.initial, [0.1, 0.2, 0.05])
+    report = jf.check_second_order(asked, run)
+    assert report["evaluation"].verdict is REJECTED and report["evidence"].verdict is UNDECIDED
+    assert report["completeness"].verdict is ACCEPTED
