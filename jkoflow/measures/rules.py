@@ -22,6 +22,7 @@ CELL_NODES, GRID_NODES = (3, 5), {1: (3, 5), 2: (2, 3), 3: (1, 2)}
 """Gauss–Legendre nodes in each cell and axis, coarse and fine."""
 PARTS = {1: (3, 5), 2: (2, 3), 3: (2, 3)}
 """Equal parts of a cell an axis, coarse and fine, where its inside is filled in."""
+_TURNS = 4  # in which two densities are looked for from each other's box: one does nearly always
 STANDARD = 9.6
 """Where the density of N(0, 1) is `NEGLIGIBLE`."""
 
@@ -68,15 +69,22 @@ def rules_of(
         rule: Any = cells_rule if isinstance(mu, Cells) else grid_rule
         rules = [rule(mu, level) for level in (0, 1)]
     else:
-        log_density: Any = mu.log_density if isinstance(mu, Gaussian) else mu
-        space = space._replace(box=space.support(log_density))
-        rules = [space.integrated(log_density, space.box, level) for level in (0, 1)]
+        space, rules = _looked_for(mu.log_density if isinstance(mu, Gaussian) else mu, space)
     if facing is None:
         return space, rules
     box = space.support(facing(rules[0]))
-    if not isinstance(mu, Measure) and space.hides(mu, box):
-        return rules_of(mu, box, closed, nodes, facing)
+    for _ in range(_TURNS):
+        if isinstance(mu, Measure) or not space.hides(mu, box):
+            break
+        space, rules = _looked_for(mu, space._replace(box=box))
+        box = space.support(facing(rules[0]))
     return space._replace(box=box), rules
+
+
+def _looked_for(log_density: LogFunction, space: Space) -> tuple[Space, list[Rule]]:
+    """A density by both rules, in the box that shows it, looked for from the space's."""
+    space = space._replace(box=space.support(log_density))
+    return space, [space.integrated(log_density, space.box, level) for level in (0, 1)]
 
 
 def space_of(mu: Any, domain: Array | None, closed: bool, nodes: int | None) -> Space:

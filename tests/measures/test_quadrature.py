@@ -145,3 +145,21 @@ def test_domains():
     for bad in ((2, 0), (0, 0), "ab", (0, math.nan), (0, 1, 2), ((0, 0), (1, 1))):
         with pytest.raises(InvalidProblem, match="domain"):
             domain_of(bad, jf.Quantiles([0.0, 1.0]))
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_density_is_looked_for_from_the_box_of_another_and_walls_stay(closed: bool) -> None:
+    """N(0, 1) and a spike that no probe of the whole domain shows, which N(40, 1) leads to."""
+    domain = np.array([[-190.0], [200.0]])
+
+    def rho(x):
+        return np.logaddexp(-0.5 * x[:, 0] ** 2, -0.5 * ((x[:, 0] - 40.013) / 0.01) ** 2)
+
+    def other(rule):
+        return lambda x: -0.5 * (x[:, 0] - 40.0) ** 2
+
+    alone, _ = rules_of(rho, domain, closed, None)
+    assert alone.box[1, 0] < 20.0
+    space, (_, fine) = rules_of(rho, domain, closed, None, other)
+    np.testing.assert_array_equal(space.ends, alone.ends)
+    assert fine.points.max() > 40.0 and 30.0 < space.box[0, 0] < 40.0 < space.box[1, 0] < 50.0
