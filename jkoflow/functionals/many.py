@@ -159,12 +159,12 @@ _CLOSED: dict[type[Functional], Callable[[Any, Laws], Part]] = {
 def _on_cells(f: Internal, mu: Any, x: Array) -> Part:
     """An internal energy of cells, as a function of the edges."""
     log_volume, left, right = mu.volume_slopes(x[..., 0])
-    e, de, _ = f.energy_per_mass(mu.log_mass - log_volume)
+    e, de, _ = f.energy_per_mass(np.subtract(mu.log_mass, log_volume, out=log_volume))
     pressure, w = -mu.mass * de, mu.weights
     gradient = np.empty(x.shape[:2])
     np.multiply(pressure / w[:-1], left, out=gradient[:, :-1])
     gradient[:, -1] = 0.0
-    gradient[:, 1:] += pressure / w[1:] * right
+    gradient[:, 1:] += np.multiply(pressure / w[1:], right, out=right)
     return np.asarray(e @ mu.mass), gradient[..., None]
 
 

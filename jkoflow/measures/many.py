@@ -206,11 +206,13 @@ def alike(mu: Any, nu: Any) -> bool:
     >>> alike(mu, Quantiles([0.0, 4.0, 5.0])), alike(mu, Quantiles([0.0, 1.0]))
     (True, False)
     """
-    if type(mu) is not type(nu) or mu.dim != nu.dim:
-        return False
-    # weights besides masses: somebody's may contradict them
-    kept = [name for name in ("weights", "mass", "simplices") if hasattr(mu, name)]
-    return all(_same(getattr(mu, name), getattr(nu, name, None)) for name in kept)
+    return (
+        type(mu) is type(nu)
+        and mu.dim == nu.dim
+        and _same(mu.weights, nu.weights)  # besides masses: somebody's may contradict them
+        and _same(getattr(mu, "mass", None), getattr(nu, "mass", None))
+        and _same(getattr(mu, "simplices", None), getattr(nu, "simplices", None))
+    )
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -53,9 +53,10 @@ class Quantiles(Cells):
             return np.log(np.diff(self._edges))
 
     def volume_slopes(self, edges: Array) -> tuple[Array, Array, Array]:
-        length = np.diff(edges)
-        b = 1.0 / length
-        return np.log(length), -b, b
+        length = edges[..., 1:] - edges[..., :-1]
+        logs = np.log(length)
+        b = np.divide(1.0, length, out=length)
+        return logs, -b, b
 
     def log_volume_derivatives(self) -> LogVolumes:
         length = np.diff(self._edges)
