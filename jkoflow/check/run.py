@@ -182,7 +182,7 @@ class Walk:
             raise Decided(undecided("evidence", "the measure before was not saved"))
         witnesses = [step.record.witness for step in block]
         rows, F = old.rows.before(new.rows), problem.functional
-        came = laws.preceded_by(before) if len(block) > 1 else Laws([before])
+        came = laws.preceded_by(before)
         if laws.mu.kind == "grid":
             for k, (mu, witness) in enumerate(zip(came.measures, witnesses, strict=True)):
                 step = grid_step(F, mu, new, rows, float(taus[k]), witness, k)

@@ -93,9 +93,7 @@ def _values(f: Functional, laws: Laws) -> Array:
     if laws.gaussian and kind in _CLOSED and not laws.singular:
         return _CLOSED[kind](f, laws)[0]
     if isinstance(f, Smooth) and kind in (Potential, QuadraticPotential) and laws.mu.kind != "grid":
-        flat = laws.x.reshape(-1, laws.x.shape[2])
-        V = f.on(laws.mu).first_variation_at_points(laws.x[0], laws.w, flat)
-        return np.asarray(V.reshape(len(laws), -1) @ laws.w)
+        return _variations(f.on(laws.mu), laws.w, laws.x) @ laws.w
     return np.array([f.value(mu) for mu in laws.measures])
 
 
@@ -168,11 +166,16 @@ def _on_cells(f: Internal, mu: Any, x: Array) -> Part:
     return np.asarray(e @ mu.mass), gradient[..., None]
 
 
+def _variations(S: Any, w: Array, x: Array) -> Array:
+    """δS at the points of all measures, (K, n), for S that is linear."""
+    flat = x.reshape(-1, x.shape[2])
+    return np.asarray(S.first_variation_at_points(x[0], w, flat)).reshape(x.shape[:2])
+
+
 def _linear(S: Any, w: Array, x: Array) -> Part:
     """∫V dρ: points of all measures at once, V from δF up to a constant that one value fixes."""
     flat = x.reshape(-1, x.shape[2])
-    V = np.asarray(S.first_variation_at_points(x[0], w, flat)).reshape(x.shape[:2])
-    values = V @ w
+    values = _variations(S, w, x) @ w
     values = values + (S.value_at_points(x[0], w) - values[0])
     any_weights = np.broadcast_to(1.0 / len(flat), len(flat))
     return values, np.asarray(S.gradient_at_points(flat, any_weights)).reshape(x.shape)

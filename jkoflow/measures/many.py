@@ -87,8 +87,11 @@ class Laws:
         return bool((self.least_gaps >= 0.0).all())
 
     def preceded_by(self, mu: Any) -> Laws:
-        """The laws one place before: μ, alike to these, and all of these but the last."""
+        """The laws one place before: μ, alike to these, and all of these but the last. Of a single
+        law nothing is taken over, and μ may be any."""
         came = Laws([mu, *self.measures[:-1]])
+        if len(self) == 1:
+            return came
         if not self.gaussian:  # whose cubature nobody may ask for
             came.x = np.concatenate([mu.points[None], self.x[:-1]])
             came.x.setflags(write=False)

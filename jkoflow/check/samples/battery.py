@@ -45,11 +45,10 @@ def p_values(
     if target.draw is not None:
         y = target.draw(_reference_size(len(x), target.limited), rng)
         tests |= _by_points(x, y, order, regions, flips, rng)
+    larger = 1.0 / order.kept
     if target.weighted is not None:
-        c = _inflation(target.weighted, scale, z, s, flips[order.block, 1:_PROBES])
-        tests = {name: test.tempered(c) for name, test in tests.items()}
-    if order.kept < 1.0:
-        tests = {name: test.tempered(1.0 / order.kept) for name, test in tests.items()}
+        larger *= _inflation(target.weighted, scale, z, s, flips[order.block, 1:_PROBES])
+    tests = {name: test.tempered(larger) for name, test in tests.items()}
     families = [dict(zip(tests, step_down(list(tests.values()), rng), strict=True))]
     if target.draw is None and target.log_density is not None and target.force is not None:
         p = mode_mass_p_value(target.log_density, target.force, x, order.time, rng)
