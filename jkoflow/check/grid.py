@@ -155,7 +155,7 @@ def _against_the_dual(
     gain = s.F.value(rho) + s.lost - dual  # no step gains more than this
     bound = policy.GAP * max(0.0, s.lost) + s.margin
     bound += min(policy.CELLS * s.resolution, policy.SHARE * max(0.0, gain))
-    short = SHORT.format(gap / gain if gain > 0 else np.inf)
+    short = SHORT.format(gap / gain if gain > 0 else 0.0)
     assumed = (*assumed, short, MIXED) if smooth.terms else (*assumed, short)
     yield at_most(claim, gap, bound, assumed,
                   f"the step is not told apart from others: of {gain:.3g} that a step can gain, "

@@ -192,8 +192,9 @@ class Walk:
         yield from judged(steps)
         yield from self._consequences(steps)
         said = np.array([float(step.record.distance_squared) for step in block])
-        true, gap = steps.transport.squared, steps.transport.finding.measured
+        true, off = steps.transport.squared, steps.transport.finding.measured
         said = np.where(np.isnan(said), true, said)  # NaN: the run does not say
+        gap = off * (2.0 * np.sqrt(true) + off) if laws.gaussian else off  # maps miss by a length
         yield stored("stored distance", said, true, steps.blind_square, start, gap)
 
     def _said(
@@ -219,8 +220,7 @@ class Walk:
     def _evaluated(self, laws: Laws, fresh: bool) -> Stack:
         """F there; the rounding errors last measured serve for a while."""
         F, due = self.problem.functional, self.count >= self.due
-        self.noise = None if fresh or due else self.noise
-        new = evaluated(F, laws, self.noise)
+        new = evaluated(F, laws, None if fresh or due else self.noise)
         self.noise = new.noise
         if due:
             self.other = Reference(laws.measures[-1], new.rows.last())
@@ -271,11 +271,11 @@ class Walk:
 
 
 def stored(
-    claim: str, said: Array, true: Array, margin: Array, start: int = 0, gap: float = 0.0
+    claim: str, said: Array, true: Array, margin: Array, start: int = 0, gap: Array | float = 0.0
 ) -> Finding:
     """Numbers of the record against the same numbers recomputed, which are known to ``gap``."""
     off = np.where(np.isfinite(said), np.abs(said - true), np.nan)
     bound = policy.STORED * np.abs(true) + margin
     reason = lambda k: f"the run says {float(said[k])!r}, but it is {float(true[k])!r}"  # noqa: E731
-    doubt = lambda k: Verdict.UNDECIDED if off[k] <= bound[k] + gap else Verdict.REJECTED  # noqa: E731
+    doubt = lambda k: Verdict.UNDECIDED if (off <= bound + gap)[k] else Verdict.REJECTED  # noqa: E731
     return worst(claim, off, bound, (), reason, doubt, start)

@@ -501,3 +501,25 @@ def test_numbers_may_be_said_to_a_hundred_billionth(field: str, claim: str, sign
     for part, verdict in ((0.98, ACCEPTED), (1.02, REJECTED)):
         report = told(lambda r, p=part: {field: getattr(r, field) * (1.0 + sign * p * 1e-11)})
         assert report[claim].verdict is verdict, report.text()
+
+
+@pytest.mark.parametrize("unit", [1e-3, 1.0, 1e3])
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_a_map_that_misses_by_a_length_leaves_a_square_open(unit: float, sign: float) -> None:
+    """AΣ⁺A may be off by δ in W2, and then W2² is known to 2δW2 + δ²: in all units alike."""
+    wide, miss = unit**2 * np.diag([1.3, 0.4]), 6e-11
+    problem = jf.Problem(F, jf.Gaussian(np.zeros(2), wide), tau=TAU, steps=1)
+    run = jf.flow(problem)
+    record = run.records[0]
+    matrix = (1.0 + miss) * record.witness.arrays["matrix"]
+    squared = ((1.0 - matrix.diagonal()) ** 2 * np.diag(record.measure.cov())).sum()
+    off = miss * np.sqrt(np.trace(wide))
+    left = 2.0 * off * np.sqrt(squared) + off**2
+    for part, verdict in ((0.99, UNDECIDED), (1.08, REJECTED)):  # 10⁻¹¹W2² is 0.06 of it
+        said = squared + sign * part * left
+        run.records[0] = dataclasses.replace(
+            record, distance_squared=said, witness=Witness("symmetric-map", {"matrix": matrix})
+        )
+        report = check_run(problem, run)
+        assert report["transport"].verdict is ACCEPTED
+        assert report["stored distance"].verdict is verdict, report.text()
