@@ -13,7 +13,7 @@ from ..functionals.base import Smooth
 from ..functionals.curves import mixture
 from . import policy
 from .around import Around, breadth
-from .evaluate import gradients, norm, real
+from .evaluate import evaluate, gradients, norm, real
 from .verdict import Finding, at_most, rejected
 
 
@@ -43,6 +43,9 @@ def lacks(ends: tuple[float, float], middle: float, more: float = 0.0) -> tuple[
 
 def convexity(a: Around) -> Iterator[Finding]:
     """F(½(ν_0+ν_1)) ≤ ½F(ν_0) + ½F(ν_1) − (λ/8)|v_0−v_1|² along displacements of μ."""
+    S, mu = a.F.smooth, a.here.measure
+    if mu.kind == "mesh" and S.terms and a.F.internal.terms:  # whose modulus is used by itself
+        yield from convexity(Around(S, evaluate(S, mu), a.rng))
     for size in (1.0, 0.1):
         radius = size * breadth(a.here)
         modulus = a.F.convexity

@@ -9,52 +9,64 @@ from typing import Any
 import numpy as np
 
 from ..functionals.base import Functional
+from ..functionals.corners import modulus_in_corners
 from ..measures.base import Array
+from ..status import MissingStructure, NotDefined
 from ..verdict import Finding, Verdict, undecided, worst
 from . import policy
 from .residual import Steps
 
 CLAIMED = "F is λ-convex along generalised geodesics, as it claims (check_functional attacks it)"
 BOUNDED = "F's parts are bounded from below, as they claim (check_functional attacks it)"
+PAIRED = "the step is compared with unfolded meshes of its triangles, their nodes paired as its are"
 MIXED = "F is convex along mixtures, and δF as convex as it claims (check_functional attacks it)"
 
 
 def minimality(s: Steps) -> Finding:
     """r²/(2κ) bounds the objective's distance to its minimum, on one of the `grounds`."""
     best = undecided("minimality", "F claims no convexity")
-    if s.new.laws.mu.kind == "mesh" and s.F.internal.terms:
-        why = "the energy of simplices is not convex in their nodes: stationary, not proved minimal"
-        return s.somewhere(undecided("minimality", why))
     try:
-        for what, moduli, r, assumed in grounds(s):
-            found = gap(s, what, np.array(moduli, dtype=float), s.with_spread(r), assumed)
+        F, rest, besides = claiming(s)
+        for what, moduli, r, assumed in grounds(s, F):
+            lam = np.array(moduli, dtype=float) + rest
+            found = gap(s, what, lam, s.with_spread(r), (*assumed, *besides))
             if found.verdict is Verdict.ACCEPTED:
                 return found
             best = min(found, best, key=lambda f: f.severity)
+    except (MissingStructure, NotDefined) as error:
+        best = undecided("minimality", str(error))
     except Exception as error:  # a user's claim may raise anything
         best = undecided("minimality", f"F's claims: {type(error).__name__}: {error}")
     return s.somewhere(best) if math.isnan(best.measured) else best
 
 
+def claiming(s: Steps) -> tuple[Functional, Array | float, tuple[str, ...]]:
+    """What of F has moduli that it claims; λ (K,) of the rest; and what that rests on."""
+    F, laws = s.F.internal, s.new.laws
+    if laws.mu.kind != "mesh" or not F.terms:
+        return s.F, 0.0, ()
+    return s.F.smooth, np.array([modulus_in_corners(F, mu) for mu in laws.measures]), (PAIRED,)
+
+
 Ground = tuple[str, Sequence[float | None], Array, tuple[str, ...]]
 
 
-def grounds(s: Steps) -> Iterator[Ground]:
+def grounds(s: Steps, F: Functional) -> Iterator[Ground]:
     """What F claims to be convex: its name, λ of each step, the residual, what is assumed.
 
     Along generalised geodesics: objective(ρ⁺) − objective(Y) ≤ r‖Y − X‖ − (κ/2)‖Y − X‖² for all Y
     that the modulus holds for. Along mixtures: F(Y) ≥ F(ρ⁺) + ∫V d(Y − ρ⁺) with V = δF(ρ⁺), and
     where the mass of x_j may go by itself, V(y) + |y − x_j|²/(2τ) is κ-convex in y.
     """
-    F, laws, many = s.F, s.new.laws, len(s.tau)
+    laws, many = s.new.laws, len(s.tau)
     if F.convexity is not None:
         yield "everywhere", [F.convexity] * many, s.r, (CLAIMED,)
-    if F.convex_in_mixtures and not laws.gaussian:
+    if F is s.F and F.convex_in_mixtures and not laws.gaussian:
         # cubature points do not move as they like, hence not for Gaussians
         moduli = [F.convexity_of_variation(mu) for mu in laws.measures]
         yield "of its first variation", moduli, s.raw, (MIXED,)
     if F.convexity is None:
-        moduli = [nearby(s, k) for k in range(many)]
+        moduli = [nearby(s, F, k) for k in range(many)]
         yield "near the step", moduli, s.r, (CLAIMED, BOUNDED)
 
 
@@ -72,8 +84,8 @@ def gap(s: Steps, what: str, lam: Array, r: Array, assumed: tuple[str, ...]) -> 
     return worst(claim, r * (r / (2.0 * kappa)), bound, assumed, reason, Verdict.UNDECIDED, s.first)
 
 
-def nearby(s: Steps, k: int) -> float | None:
-    """A modulus between ρ⁺ and every minimiser of the step, if F claims one.
+def nearby(s: Steps, part: Functional, k: int) -> float | None:
+    """A modulus between ρ⁺ and every minimiser of the step, if that part of F claims one.
 
     A minimiser Y has W2²(Y, ρ_k)/(2τ) ≤ F(ρ⁺) + W2²/(2τ) − F(Y), so a lower bound of F keeps it
     in a ball about ρ⁺, on which a local modulus is enough. Without one it may be anywhere.
@@ -83,7 +95,7 @@ def nearby(s: Steps, k: int) -> float | None:
     reach = farthest(s.F, s.before.measures[k], float(level), squared, tau)
     if reach is None:
         return None
-    return s.F.convexity_near(s.new.laws.measures[k], math.sqrt(squared) + reach)
+    return part.convexity_near(s.new.laws.measures[k], math.sqrt(squared) + reach)
 
 
 def farthest(F: Functional, mu: Any, level: float, squared: float, tau: float) -> float | None:

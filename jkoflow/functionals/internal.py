@@ -86,10 +86,17 @@ class Internal(Functional):
             return self._on_nodes(cells) / cells.weights[:, None]
         return (self.on_edges(cells).gradient / cells.weights)[:, None]
 
+    def pressures(self, mu: Mesh) -> Array:
+        """ρu'(ρ) − u(ρ) in each simplex, (k,): minus the derivatives of F in the volumes."""
+        return np.asarray(self._pushes(mu) / mu.volumes)
+
+    def _pushes(self, mu: Mesh) -> Array:
+        """Minus the derivatives of F in log|T|, (k,)."""
+        return np.asarray(mu.mass * self.energy_per_mass(mu.log_density())[1])
+
     def _on_nodes(self, mu: Mesh) -> Array:
-        """∂F/∂(node), (n, d): minus the pressures of the simplices times ∂log|T|."""
-        pressure = mu.mass * self.energy_per_mass(mu.log_density())[1]
-        return mu.nodal_sums(-pressure[:, None, None] * mu.log_volume_gradients())
+        """∂F/∂(node), (n, d)."""
+        return mu.nodal_sums(-self._pushes(mu)[:, None, None] * mu.log_volume_gradients())
 
     def on_edges(self, mu: Cells) -> EdgeExpansion:
         """Σ_i m_i e(log m_i − log|cell_i|) with its derivatives in the edges."""

@@ -1,12 +1,15 @@
-"""Steps of meshes before the judge: stationary, but proved minimal only without a density."""
+"""Steps of meshes before the judge: in the plane short ones are proved minimal."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.linalg
 
 import jkoflow as jf
 from jkoflow import Verdict
+from jkoflow.functionals.corners import modulus_in_corners
+from jkoflow.measures.triangulation import overlaps_itself
 from jkoflow.record import Witness
 from jkoflow.steppers import MeshNewton
 
@@ -21,13 +24,98 @@ def step():
     return F, mu, out.measure, out.witness
 
 
-def test_an_honest_step_is_stationary(step) -> None:
+def test_an_honest_step_is_accepted(step) -> None:
+    """Its gap is r²/2κ with κ = 1/τ + λ_S + λ of the triangles."""
     F, mu, nu, witness = step
     report = jf.check_step(F, mu, nu, TAU, witness=witness)
-    for claim in ("membership", "transport", "energy", "stationarity"):
-        assert report[claim].verdict is Verdict.ACCEPTED, report.text()
+    assert report.verdict is Verdict.ACCEPTED, report.text()
+    assert any("unfolded" in said for said in report.assumptions)
+    r = report["stationarity"].measured
+    kappa = 1.0 / TAU + 1.3 + modulus_in_corners(F.internal, nu)
+    assert 0 < kappa < 1.0 / TAU + 1.3
+    assert report["minimality"].measured == pytest.approx(r * r / (2.0 * kappa), rel=1e-12)
+
+
+def test_the_bound_is_needed_and_holds_along_the_softest_displacement(step) -> None:
+    """There the objective's curvature is below 1/τ + 1.3, since turning triangles gains."""
+    F, mu, nu, _ = step
+    w, n = np.repeat(mu.weights, 2), 2 * len(mu.nodes)
+
+    def slope(x: np.ndarray) -> np.ndarray:
+        at = nu.with_nodes(x.reshape(-1, 2))
+        return w * (F.gradient(at) + (at.nodes - mu.nodes) / TAU).ravel()
+
+    def objective(at: jf.Mesh) -> float:
+        return F.value(at) + float(mu.weights @ ((at.nodes - mu.nodes) ** 2).sum(axis=1)) / 2 / TAU
+
+    x, h = nu.nodes.ravel(), 1e-6  # differences of slopes of order 1e-10 at 1e-6 apart
+    bend = np.array([(slope(x + e) - slope(x - e)) / (2 * h) for e in h * np.eye(n)])
+    values, vectors = scipy.linalg.eigh(0.5 * (bend + bend.T), np.diag(w))
+    kappa = 1.0 / TAU + 1.3 + modulus_in_corners(F.internal, nu)
+    assert kappa < values[0] < 0.95 * (1.0 / TAU + 1.3)
+    size = 1e-3 / np.abs(vectors[:, 0]).max()
+    for sign in (-1.0, 1.0):
+        here = nu.with_nodes((x + sign * size * vectors[:, 0]).reshape(-1, 2))
+        gain, squared = objective(here) - objective(nu), slope(here.nodes.ravel()) ** 2 @ (1.0 / w)
+        assert squared / 2 / (1.0 / TAU + 1.3) < 0.97 * gain
+        assert gain < squared / 2 / (1.0 / TAU + 1.3 + modulus_in_corners(F.internal, here))
+
+
+def test_a_long_step_is_not_proved_minimal(step) -> None:
+    """Where nodes cross cells, turning triangles may be worth its transport."""
+    F, _, _, _ = step
+    mu = jf.Mesh.disc(1.1, 24, lambda x: 1.21 - (x**2).sum(axis=1))
+    out = MeshNewton().step(F, mu, 0.07, {}, None)
+    found = jf.check_step(F, mu, out.measure, 0.07, witness=out.witness)["minimality"]
+    assert found.verdict is Verdict.UNDECIDED and "smaller τ" in found.reason
+
+
+def test_in_space_a_step_is_stationary_and_no_more() -> None:
+    F, mu = jf.PowerEnergy(2.0), jf.Mesh.ball(1.0, 3, lambda x: 1.0 - (x**2).sum(axis=1))
+    out = MeshNewton().step(F, mu, 0.01, {}, None)
+    report = jf.check_step(F, mu, out.measure, 0.01, witness=out.witness)
+    assert report["stationarity"].verdict is Verdict.ACCEPTED
     assert report["minimality"].verdict is Verdict.UNDECIDED
     assert "not convex" in report["minimality"].reason
+
+
+def test_a_mesh_that_covers_itself_is_not_proved_minimal() -> None:
+    """Two discs that spread pass through each other's edges, between the nodes: no node turns
+    round another, so that W2 is certified, but the densities do not feel each other."""
+    part, turn = jf.Mesh.disc(0.5, 4, lambda x: 0.3 - (x**2).sum(axis=1)), np.pi / 24
+    turned = part.nodes @ [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]
+    triangles = np.concatenate([part.simplices, part.simplices + len(part.nodes)])
+    nodes = np.concatenate([part.nodes - [0.502, 0.0], turned + [0.502, 0.0]])
+    mu = jf.Mesh(nodes, triangles, np.concatenate([part.mass, part.mass]) / 2)
+    problem = jf.Problem(jf.PowerEnergy(2.0), mu, tau=2e-4, steps=4)
+    run = jf.flow(problem)
+    for before, record in zip(run.measures, run.records, strict=False):
+        after, alone = record.measure, record.index <= 2
+        report = jf.check_step(problem.functional, before, after, 2e-4, witness=record.witness)
+        assert overlaps_itself(after.nodes, triangles) is not alone
+        assert (report.verdict is Verdict.ACCEPTED) is alone, report.text()
+        assert report["transport"].verdict is Verdict.ACCEPTED
+    assert "cover each other" in report["minimality"].reason
+    assert jf.check_run(problem, run).verdict is Verdict.UNDECIDED
+
+
+def test_runs_of_either_order_are_accepted() -> None:
+    F = jf.PowerEnergy(2.0) + jf.QuadraticPotential(0.5)
+    problem = jf.Problem(F, jf.Mesh.disc(1.0, 6, lambda x: 1.0 - (x**2).sum(axis=1)),
+                         tau=0.02, steps=3)  # fmt: skip
+    assert jf.check_run(problem, jf.flow(problem)).verdict is Verdict.ACCEPTED
+    run = jf.flow(problem, jf.steppers.SecondOrder())
+    report = jf.check_second_order(problem, run)
+    assert report.verdict is Verdict.ACCEPTED, report.text()
+
+
+def test_the_smooth_part_s_claim_is_attacked_by_itself(step) -> None:
+    """5 is more than V has, and less than V and ∫ρ² have together."""
+    _, mu, _, _ = step
+    V = jf.Potential(lambda x: 0.5 * (x * x).sum(axis=1), gradient=lambda x: x, convexity=5.0)
+    F = 30.0 * jf.PowerEnergy(2.0) + V
+    found = jf.check_functional(F, mu, rng=1)
+    assert found["convexity"].verdict is Verdict.REJECTED, found.text()
 
 
 def test_without_a_density_the_step_is_proved_minimal() -> None:
