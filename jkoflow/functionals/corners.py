@@ -40,8 +40,8 @@ def modulus_in_corners(F: Functional, mu: Mesh) -> float:
     -56.3
     -117.6
     """
-    known = [isinstance(f, Internal) and of_the_library(type(f)) for _, f in F.terms]
-    terms = [(c, f) for (c, f), ours in zip(F.terms, known, strict=True) if ours and c >= 0.0]
+    terms = [(c, f) for c, f in F.terms
+             if isinstance(f, Internal) and of_the_library(type(f)) and c >= 0.0]  # fmt: skip
     if mu.dim != 2 or len(terms) < len(F.terms):
         raise MissingStructure("the energy of simplices is not convex in their nodes: the step is "
                                "stationary, but not proved minimal")  # fmt: skip

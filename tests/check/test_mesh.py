@@ -86,7 +86,7 @@ def test_a_mesh_that_covers_itself_is_not_proved_minimal() -> None:
     part, turn = jf.Mesh.disc(0.5, 4, lambda x: 0.3 - (x**2).sum(axis=1)), np.pi / 24
     turned = part.nodes @ [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]
     triangles = np.concatenate([part.simplices, part.simplices + len(part.nodes)])
-    nodes = np.concatenate([part.nodes - [0.502, 0.0], turned + [0.502, 0.0]])
+    nodes = np.concatenate([part.nodes - [0.502, 0.0], turned + np.array([0.502, 0.0])])
     mu = jf.Mesh(nodes, triangles, np.concatenate([part.mass, part.mass]) / 2)
     problem = jf.Problem(jf.PowerEnergy(2.0), mu, tau=2e-4, steps=4)
     run = jf.flow(problem)

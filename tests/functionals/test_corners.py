@@ -7,6 +7,7 @@ import pytest
 
 import jkoflow as jf
 from jkoflow.functionals.corners import modulus_in_corners
+from jkoflow.measures.simplices import signed_volumes
 from jkoflow.status import MissingStructure, NotDefined
 
 ENERGIES = {
@@ -49,7 +50,7 @@ def test_energies_lie_above_tangents_less_the_modulus(name: str, seed: int) -> N
         if kind % 3 == 1:
             v *= rng.uniform(size=(len(v), 1)) < 0.1
         step = 1.0
-        while (jf.measures.simplices.signed_volumes((mu.nodes + step * v)[mu.simplices]) <= 0).any():
+        while (signed_volumes((mu.nodes + step * v)[mu.simplices]) <= 0).any():
             step *= 0.9
         for t in (1.0, 0.3, 1e-2):
             assert above_tangent(F, mu, t * step * v) >= lam - 1e-6 * abs(lam)  # rounding at 1e-2

@@ -132,7 +132,7 @@ def test_one_part_inside_another_is_seen_without_any_crossing() -> None:
     inner, outer = jf.Mesh.disc(0.2, 2), jf.Mesh.disc(1.0, 3)
     triangles = np.concatenate([outer.simplices, inner.simplices + len(outer.nodes)])
     for shift, expected in ((0.0, True), (0.5, True), (0.9, True), (1.3, False)):
-        nodes = np.concatenate([outer.nodes, inner.nodes + [shift, 0.05]])
+        nodes = np.concatenate([outer.nodes, inner.nodes + np.array([shift, 0.05])])
         assert overlaps_itself(nodes, triangles) is expected, shift
 
 
@@ -141,7 +141,7 @@ def test_the_hole_of_an_annulus_may_hold_a_disc() -> None:
     inner, outer = jf.Mesh.disc(0.8, 3), ring()
     triangles = np.concatenate([outer.simplices, inner.simplices + len(outer.nodes)])
     for shift, expected in ((0.0, False), (0.15, False), (0.5, True)):
-        nodes = np.concatenate([outer.nodes, inner.nodes + [shift, 0.0]])
+        nodes = np.concatenate([outer.nodes, inner.nodes + np.array([shift, 0.0])])
         assert overlaps_itself(nodes, triangles) is expected, shift
 
 
