@@ -69,6 +69,37 @@ def test_many_honest_runs_are_never_rejected(block: int) -> None:
         assert report.verdict is not Verdict.REJECTED, (seed, report.text())
 
 
+def on_a_mesh(seed: int) -> tuple[jf.Problem, jf.Trajectory]:
+    """A random problem in the plane or in space, and its run."""
+    rng = np.random.default_rng(seed)
+    m, strength = rng.uniform(0.6, 3.0), 10.0 ** rng.uniform(-1, 0.5)
+    energy = jf.Entropy() if rng.random() < 0.3 else jf.PowerEnergy(m)
+    F = 10.0 ** rng.uniform(-2, 0) * energy + jf.QuadraticPotential(strength)
+    end = rng.uniform(1.0, 1.5)  # the density there: 0, or a jump
+    shape = jf.Mesh.disc if rng.random() < 0.8 else jf.Mesh.ball
+    layers = int(rng.integers(2, 9 if shape is jf.Mesh.disc else 4))
+    start = shape(1.0, layers, lambda x: end - (x * x).sum(axis=1), rng.choice([None, 0.5]))
+    turned = start.with_nodes(start.nodes * rng.uniform(0.5, 2.0, start.dim) + 0.3)
+    problem = jf.Problem(F, turned, tau=10.0 ** rng.uniform(-4, -0.5), steps=3)
+    return problem, jf.flow(problem, throw=False)
+
+
+@pytest.mark.parametrize("block", [
+    0, *(pytest.param(block, marks=pytest.mark.slow) for block in range(1, 10)),
+])  # fmt: skip
+def test_honest_runs_on_meshes_are_accepted_or_not_proved_minimal(block: int) -> None:
+    """Steps in space are not proved minimal, nor those that cross cells; all others here are."""
+    accepted = 0
+    for seed in range(30 * block, 30 * (block + 1)):
+        problem, run = on_a_mesh(seed)
+        report = check_run(problem, run)
+        open_ = {f.claim for f in report.findings if f.verdict is not Verdict.ACCEPTED}
+        assert report.verdict is not Verdict.REJECTED, (seed, report.text())
+        assert open_ <= {"minimality", "completeness", "transport"}, (seed, report.text())
+        accepted += not open_
+    assert accepted >= 15  # a fifth are in space
+
+
 def test_an_edge_of_little_mass_is_not_forgotten() -> None:
     """The first radius holds 6e-8 of the mass and lags behind the others in Newton's method."""
     problem, run = honest(5949)

@@ -39,7 +39,11 @@ def problems() -> dict[str, jf.Problem]:
         "radial": jf.Problem(OU, jf.Radial.normal(0.9, 7, 50), tau=TAU, steps=4),
         "gaussian": jf.Problem(OU, turned, tau=TAU, steps=4),
         "particles": jf.Problem(wells, cloud, tau=TAU, steps=4),
-    }
+        "mesh": jf.Problem(
+            jf.PowerEnergy(2.0, 0.6) + jf.QuadraticPotential(1.7, [0.3, -0.1]),
+            jf.Mesh.disc(1.2, 4, lambda x: 1.7 - (x * x).sum(axis=1)), tau=0.02, steps=4
+        ),
+    }  # fmt: skip
 
 
 RUNS: dict[str, tuple[jf.Problem, jf.Trajectory]] = {}
@@ -57,7 +61,7 @@ def honest(kind: str) -> tuple[jf.Problem, jf.Trajectory]:
     return problem, spoilt
 
 
-KINDS = ["quantiles", "porous", "radial", "gaussian", "particles"]
+KINDS = ["quantiles", "porous", "radial", "gaussian", "particles", "mesh"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -147,7 +151,7 @@ def one_cell_heavier(mu: Any) -> Any:
 
 
 def with_nan(mu: Any) -> Any:
-    name = "_edges" if hasattr(mu, "edges") else "_points"
+    name = next(n for n in ("_edges", "_points", "_nodes") if hasattr(mu, n))
     array = np.array(getattr(mu, name))
     array.ravel()[0] = np.nan
     return raw(mu, **{name: array})
@@ -157,6 +161,30 @@ def unsorted(mu: Any) -> Any:
     edges = np.array(mu.edges)
     edges[[4, 5]] = edges[[5, 4]]
     return raw(mu, _edges=edges)
+
+
+def turned_over(mu: Any) -> Any:
+    nodes = np.array(mu.nodes)
+    a, b, c = mu.simplices[5]
+    nodes[a] = nodes[b] + nodes[c] - nodes[a]
+    return raw(mu, _nodes=nodes)
+
+
+def one_node_off(mu: Any) -> Any:
+    nodes = np.array(mu.nodes)
+    nodes[7, 1] += 3e-3
+    return mu.with_nodes(nodes)
+
+
+def slightly_turned(mu: Any) -> Any:
+    c, s = np.cos(1e-4), np.sin(1e-4)
+    return mu.with_nodes(mu.nodes @ np.array([[c, s], [-s, c]]))
+
+
+def exchanged(arrays: dict[str, Any]) -> dict[str, Any]:
+    order = np.array(arrays["order"])
+    order[[3, 4]] = order[[4, 3]]
+    return {"order": order}
 
 
 def only_measure(k: int, f: Callable[[Any], Any]) -> Callable[..., None]:
@@ -217,6 +245,17 @@ for _kind in ("quantiles", "radial", "particles"):
         f"{_kind}: 1e-9 of the mass lost": (_kind, only_measure(2, lose), "membership"),
         f"{_kind}: NaN in the points": (_kind, only_measure(2, with_nan), "membership"),
     }
+FAULTS |= {
+    "mesh: NaN in the nodes": ("mesh", only_measure(2, with_nan), "membership"),
+    "mesh: 1e-9 of the mass lost": (
+        "mesh", only_measure(2, lambda mu: raw(mu, _mass=mu.mass * (1 - 1e-9))), "membership"),
+    "mesh: a triangle turned over": ("mesh", only_measure(1, turned_over), "membership"),
+    "mesh: a node elsewhere": ("mesh", on_measure(2, one_node_off), "stationarity"),
+    "mesh: nodes turned": ("mesh", on_measure(2, slightly_turned), "stationarity"),
+    "mesh: potentials shifted apart": (
+        "mesh", on_witness(1, lambda a: {"f": a["f"] + 1e-4}), "transport"),
+    "mesh: a pair exchanged": ("mesh", on_witness(1, exchanged), "transport"),
+}  # fmt: skip
 for _kind in ("quantiles", "porous", "radial"):
     FAULTS |= {
         f"{_kind}: 1e-9 of mass moved": (_kind, only_measure(2, one_cell_heavier), "transport"),
@@ -299,6 +338,8 @@ def emptied(run: jf.Trajectory) -> None:
     [
         ("gaussian", without_witness, "transport"),
         ("particles", without_witness, "transport"),
+        ("mesh", without_witness, "transport"),
+        ("mesh", only_measure(2, one_cell_heavier), "membership"),
         ("quantiles", unsaved, "evidence"),
         ("radial", interrupted, "completeness"),
         ("gaussian", emptied, "completeness"),
