@@ -18,7 +18,7 @@ from .residual import Steps
 
 CLAIMED = "F is λ-convex along generalised geodesics, as it claims (check_functional attacks it)"
 BOUNDED = "F's parts are bounded from below, as they claim (check_functional attacks it)"
-PAIRED = "other steps are meshes of these triangles, no place covered twice, the nodes paired alike"
+PAIRED = "other steps are meshes of these simplices, no place covered twice, the nodes paired alike"
 MIXED = "F is convex along mixtures, and δF as convex as it claims (check_functional attacks it)"
 
 

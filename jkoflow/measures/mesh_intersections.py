@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .base import Array
-from .simplices import cofactors, edges, signed_volumes
+from .simplices import Simplices, cofactors, edges, signed_volumes
 
 _CHUNK = 2**10  # simplices at a time, each with some tens of partners
+_PAIRS = 2**20  # boxes compared at once
+_SHARED = 1e-9  # of a volume, above the rounding of its corners
 Numbers = NDArray[np.intp]
 
 
@@ -24,6 +26,53 @@ def overlaps(old: Array, new: Array) -> tuple[Numbers, Numbers, Array]:
         found.append((i[some], j[some], volume[some]))
     i, j, volume = (np.concatenate([part[k] for part in found]) for k in range(3))
     return i, j, volume
+
+
+def overlaps_itself(nodes: Array, simplices: Simplices) -> bool:
+    """Whether positively oriented simplices cover a place twice.
+
+    What is covered twice ends at the boundary of one of the simplices that cover it: so one that
+    has a facet on the boundary shares some of its volume with another.
+
+    Examples
+    --------
+    >>> two, part = np.array([[0, 1, 2], [3, 4, 5]]), np.array([[0, 0], [1, 0], [0, 1.0]])
+    >>> [overlaps_itself(np.concatenate([part, part + shift]), two) for shift in (1.0, 0.4)]
+    [False, True]
+    """
+    corners, facets = nodes[simplices], simplices.shape[1]
+    faces = np.concatenate([np.delete(simplices, k, axis=1) for k in range(facets)])
+    _, number, count = np.unique(
+        np.sort(faces, axis=1), axis=0, return_inverse=True, return_counts=True
+    )
+    outer = (count[number.ravel()] == 1).reshape(facets, -1).any(axis=0)
+    low, high, sizes = corners.min(axis=1).T, corners.max(axis=1).T, signed_volumes(corners)
+    for i in np.array_split(np.flatnonzero(outer), len(corners) * outer.sum() // _PAIRS + 1):
+        meet = i[:, None] != np.arange(len(corners))
+        for least, most in zip(low, high, strict=True):
+            meet &= (least[i, None] < most) & (least < most[i, None])
+        k, j = np.nonzero(meet)
+        a, b = corners[i[k]], corners[j]
+        near = ~(_beyond(a, b) | _beyond(b, a))
+        shared = intersections(a[near], b[near])
+        if (shared > _SHARED * np.minimum(sizes[i[k]], sizes[j])[near]).any():
+            return True
+    return False
+
+
+def _beyond(a: Array, b: Array) -> NDArray[np.bool_]:
+    """Whether some facet of b has nearly all of a on its outer side, pair by pair."""
+    normal, base = _facets(b)
+    height = np.einsum("kfd,kfcd->kfc", normal, a[:, None] - base[:, :, None])
+    inside = _SHARED * np.einsum("kd,kd->k", normal[:, 0], b[:, 0] - base[:, 0])
+    return np.asarray((height.max(axis=2) <= inside[:, None]).any(axis=1))
+
+
+def _facets(b: Array) -> tuple[Array, Array]:
+    """Inner normals of the facets opposite to each corner, and a corner on each, (k, d+1, d)."""
+    normal = cofactors(edges(b))
+    normal = np.concatenate([-normal.sum(axis=1, keepdims=True), normal], axis=1)
+    return normal, b[:, [1, *[0] * (b.shape[1] - 1)]]
 
 
 def near_pairs(a: Array, b: Array) -> Iterator[tuple[Numbers, Numbers]]:
@@ -65,13 +114,11 @@ def intersections(a: Array, b: Array) -> Array:
     >>> intersections(triangle, triangle + [0.5, 0.0])
     array([0.125])
     """
-    normal = cofactors(edges(b))
-    normal = np.concatenate([-normal.sum(axis=1, keepdims=True), normal], axis=1)
+    normal, base = _facets(b)
     pieces, owner = a, np.arange(len(a))
     for facet in range(b.shape[1]):
-        n = normal[owner, facet]
-        base = b[owner, 1 if facet == 0 else 0]  # a corner on the facet
-        height = np.einsum("kld,kd->kl", pieces - base[:, None], n)
+        n, corner = normal[owner, facet], base[owner, facet]
+        height = np.einsum("kld,kd->kl", pieces - corner[:, None], n)
         pieces, kept = _above(pieces, height)
         owner = owner[kept]
     return np.asarray(np.bincount(owner, np.abs(signed_volumes(pieces)), len(a)))

@@ -1,4 +1,4 @@
-"""Steps of meshes before the judge: in the plane short ones are proved minimal."""
+"""Steps of meshes before the judge: short ones are proved minimal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import jkoflow as jf
 from jkoflow import Verdict
 from jkoflow.check.minimality import PAIRED
 from jkoflow.functionals.corners import modulus_in_corners
-from jkoflow.measures.triangulation import overlaps_itself
+from jkoflow.measures.mesh_intersections import overlaps_itself
 from jkoflow.record import Witness
 from jkoflow.steppers import MeshNewton
 
@@ -71,13 +71,17 @@ def test_a_long_step_is_not_proved_minimal(step) -> None:
     assert found.verdict is Verdict.UNDECIDED and "smaller τ" in found.reason
 
 
-def test_in_space_a_step_is_stationary_and_no_more() -> None:
-    F, mu = jf.PowerEnergy(2.0), jf.Mesh.ball(1.0, 3, lambda x: 1.0 - (x**2).sum(axis=1))
-    out = MeshNewton().step(F, mu, 0.01, {}, None)
-    report = jf.check_step(F, mu, out.measure, 0.01, witness=out.witness)
+@pytest.mark.parametrize(("m", "tau", "verdict", "reason"), [
+    (2.0, 0.01, Verdict.ACCEPTED, ""),
+    (2.0, 0.1, Verdict.UNDECIDED, "smaller τ"),
+    (0.62, 0.01, Verdict.UNDECIDED, "not convex"),  # below 2/3 not displacement convex in space
+])  # fmt: skip
+def test_in_space_steps_have_to_be_shorter(m, tau, verdict, reason) -> None:
+    F, mu = jf.PowerEnergy(m, 0.5), jf.Mesh.ball(1.0, 3, lambda x: 1.1 - (x**2).sum(axis=1))
+    out = MeshNewton().step(F, mu, tau, {}, None)
+    report = jf.check_step(F, mu, out.measure, tau, witness=out.witness)
     assert report["stationarity"].verdict is Verdict.ACCEPTED
-    assert report["minimality"].verdict is Verdict.UNDECIDED
-    assert "not convex" in report["minimality"].reason
+    assert report["minimality"].verdict is verdict and reason in report["minimality"].reason
 
 
 def test_a_mesh_that_covers_itself_is_not_proved_minimal() -> None:
