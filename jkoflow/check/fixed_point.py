@@ -118,7 +118,8 @@ def check_fixed_point(
         found = [undecided("equation", str(error))]
     except Exception as error:  # a user's functional may raise anything
         found = [rejected("evaluation", f"{type(error).__name__}: {error}")]
-    return Report(f"the fixed point of {F!r}", tuple(found))
+    what = f"the fixed point of {F!r}" if isinstance(F, Functional) else "ρ = exp(−G(·; ρ))/Z"
+    return Report(what, tuple(found))
 
 
 def _equation(question: Question, here: Compared, tolerance: float) -> list[Finding]:

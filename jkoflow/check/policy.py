@@ -38,7 +38,7 @@ energy curve of a run."""
 CELLS = 8.0
 """Certified gap of a step on a grid in units of Σh²/(8τ). Smooth steps leave about 2 of them, what
 sharing a cell's mass among the cells around its image costs; where the map jumps, as across an
-obstacle, whole cells go to either side, and it is up to 8."""
+obstacle, whole cells go to either side, and it is up to 8. So are energies and distances."""
 
 SHARE = 0.25
 """Of what any step on a grid can gain, Σh²/(8τ) may hide at most this: else staying would do."""

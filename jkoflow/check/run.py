@@ -181,17 +181,17 @@ class Walk:
         if old is None:
             raise Decided(undecided("evidence", "the measure before was not saved"))
         witnesses = [step.record.witness for step in block]
+        said = np.array([float(step.record.distance_squared) for step in block])
         rows, F = old.rows.before(new.rows), problem.functional
         came = laws.preceded_by(before)
         if laws.mu.kind == "grid":
             for k, (mu, witness) in enumerate(zip(came.measures, witnesses, strict=True)):
-                step = grid_step(F, mu, new, rows, float(taus[k]), witness, k)
+                step = grid_step(F, mu, new, rows, float(taus[k]), witness, k, float(said[k]))
                 yield from (f.at(f"step {start + k}") for f in judged_on_grid(step))
             return
         steps = steps_of(F, came, rows, new, taus, witnesses, start, problem.walls)
         yield from judged(steps)
         yield from self._consequences(steps)
-        said = np.array([float(step.record.distance_squared) for step in block])
         true, off = steps.transport.squared, steps.transport.finding.measured
         said = np.where(np.isnan(said), true, said)  # NaN: the run does not say
         gap = off * (2.0 * np.sqrt(true) + off) if laws.gaussian else off  # maps miss by a length

@@ -81,7 +81,7 @@ def entries(after: Measure, before: Measure, witness: Witness | None) -> Any:
     if witness is None and X.shape[1] == 1:
         return monotone_coupling(X[:, 0], after.weights, x[:, 0], before.weights)
     if witness is None:
-        raise Decided(undecided(CLAIM, "no witness: only on the line is none needed"))
+        raise Decided(undecided(CLAIM, "no witness for the transport: `complete` finds one"))
     if witness.kind == "pairing":
         return np.arange(n), _read(witness, "order", (n,), "iu"), after.weights
     if witness.kind in ("coupling", "grid"):
@@ -196,7 +196,7 @@ def _matrix(witness: Witness | None, after: Any, before: Any) -> Array:
     if witness is None and after.dim == 1 and after.cov()[0, 0] > 0:
         return np.asarray(np.sqrt(before.cov() / after.cov()))
     if witness is None:
-        raise Decided(undecided(CLAIM, "no witness: the optimal map was not given"))
+        raise Decided(undecided(CLAIM, "no witness for the optimal map: `complete` finds it"))
     if witness.kind != "symmetric-map":
         raise _false(f"a {witness.kind!r} witness does not fit Gaussians")
     return _read(witness, "matrix", (after.dim, after.dim))

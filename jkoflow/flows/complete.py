@@ -16,10 +16,12 @@ import numpy as np
 
 from ..measures.base import Array, Measure
 from ..measures.gaussian import Gaussian
+from ..measures.grid import Grid
+from ..measures.mesh import Mesh
 from ..measures.particles import Particles
 from ..problem import Problem
 from ..record import Witness
-from ..status import InvalidProblem, JkoflowError, Status
+from ..status import InvalidProblem, JkoflowError, NotDefined, Status
 from ..store.directory import Directory
 from ..store.format import StoredRun, read_run
 from ..transport.bures import optimal_map
@@ -32,6 +34,8 @@ from .trajectory import Trajectory
 Indices = np.ndarray[Any, np.dtype[np.intp]]
 
 
+_POINTS = (Particles, Mesh)
+
 TOLD = 10
 """So many steps that lack their witness are named one by one."""
 
@@ -41,9 +45,11 @@ def complete(
 ) -> Trajectory | StoredRun:
     """Add the transport witnesses that the steps of a run lack.
 
-    Particles above dimension one get an optimal coupling with dual potentials, by an exact linear
-    program whose answer is verified; a pairing or a coupling that came without potentials keeps
-    itself and gets them. Gaussians get the optimal map. Laws on the line need no witness.
+    Particles above dimension one, and the nodes of meshes, get an optimal coupling with dual
+    potentials, by an exact linear program whose answer is verified; a pairing or a coupling that
+    came without potentials keeps itself and gets them. Gaussians get the optimal map. Quantiles,
+    radial laws and particles on the line need no witness. For grids none is found: the potential
+    that proves a step is that of the whole step, not of its transport.
 
     Parameters
     ----------
@@ -143,7 +149,10 @@ def witness(after: Measure, before: Measure, given: Witness | None) -> Witness |
         if given is not None:
             return given
         return Witness("symmetric-map", {"matrix": optimal_map(after, before)})
-    if not (isinstance(after, Particles) and isinstance(before, Particles)):
+    if isinstance(after, Grid) and given is None:
+        raise NotDefined("on a grid the witness holds the potential of the whole step, which its "
+                         "stepper has to write")  # fmt: skip
+    if not isinstance(after, _POINTS) or after.kind != before.kind:
         return given
     if after.dim != before.dim or not _lacks_potentials(given, after.dim):
         return given
@@ -187,7 +196,7 @@ def _lacks_potentials(given: Witness | None, dim: int) -> bool:
     return given.kind in ("pairing", "coupling") and not {"f", "g"} <= given.arrays.keys()
 
 
-def _of_pairing(after: Particles, before: Particles, arrays: Mapping[str, Any]) -> Witness | None:
+def _of_pairing(after: Measure, before: Measure, arrays: Mapping[str, Any]) -> Witness | None:
     """A bare pairing, proved without a linear program; None where that fails."""
     order, n = np.asarray(arrays.get("order")), len(after.weights)
     if order.dtype.kind not in "iu" or order.shape != (n,):
@@ -204,7 +213,7 @@ def _of_pairing(after: Particles, before: Particles, arrays: Mapping[str, Any]) 
     return Witness("pairing", {"order": order, "f": found.f, "g": g})
 
 
-def _stays_paired(after: Particles, before: Particles, found: Mapping[str, Array]) -> bool:
+def _stays_paired(after: Measure, before: Measure, found: Mapping[str, Array]) -> bool:
     """Whether each point with itself costs no more than what the solver found.
 
     Of short steps the solver sees the costs between all points, and leaves as much as their
@@ -218,7 +227,7 @@ def _stays_paired(after: Particles, before: Particles, found: Mapping[str, Array
     return bool(own <= found["values"] @ np.einsum("ij,ij->i", apart, apart))
 
 
-def _coupled(after: Particles, before: Particles) -> tuple[dict[str, Any], Array, Array]:
+def _coupled(after: Measure, before: Measure) -> tuple[dict[str, Any], Array, Array]:
     """An optimal coupling of the points with mass, and potentials of all points."""
     x, y = after.points, before.points
     rows, columns = np.flatnonzero(after.weights), np.flatnonzero(before.weights)

@@ -94,9 +94,10 @@ class Space(NamedTuple):
             step = (wide[1] - wide[0]) / probes
             z = _grid([_midpoints(a, b, probes)[0] for a, b in wide.T])
             heights = self.heights(log_f, z)
-            if heights.max() == -np.inf:
-                break
-            alive = z[heights >= heights.max() - NEGLIGIBLE]
+            top, far = heights.max(), np.abs(wide).max(axis=0)
+            if not (top - NEGLIGIBLE < top and (far + step > far).all()):
+                break  # nothing is there, or heights or places that rounding does not tell apart
+            alive = z[heights >= top - NEGLIGIBLE]
             before, box = box, np.clip([alive.min(axis=0) - step, alive.max(axis=0) + step], *wide)
             grown = np.maximum(before[0] - box[0], box[1] - before[1]) > 2.0 * step
             # a box that has grown is looked around again: whoever begins with it sees no more

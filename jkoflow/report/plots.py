@@ -116,8 +116,11 @@ def plot_law(mu: Measure, *, label: str, quantity: str | None = None, ax: Any = 
         return plot_histogram(mu.points, label=label, quantity=quantity, ax=ax)
     x, density = _without_tails(*density_curve(mu))
     ax = new_figure()[1][0] if ax is None else ax
-    few = "steps-mid" if len(x) < _FEW_CELLS else "default"
-    ax.plot(x, density, label=label, drawstyle=few, **next_look(ax))
+    few = 0 < len(x) < _FEW_CELLS
+    if few and mu.kind in ("quantiles", "radial"):
+        x, density = _from_edge_to_edge(mu.edges, x), np.repeat(density, 2)  # type: ignore[attr-defined]
+    style = "steps-mid" if few and mu.kind == "grid" else "default"
+    ax.plot(x, density, label=label, drawstyle=style, **next_look(ax))
     return _law_axes(ax, quantity)
 
 
@@ -142,6 +145,20 @@ def density_curve(mu: Measure) -> tuple[Array, Array]:
     if mu.kind == "grid" and mu.dim == 1:
         return mu.points[:, 0], np.asarray(mu.density)  # type: ignore[attr-defined]
     raise InvalidMeasure(f"{mu!r} is not a law on the line: use plot_plane")
+
+
+def _from_edge_to_edge(edges: Array, centres: Array) -> Array:
+    """Both ends of the cells, not of length 0, from the first of these centres to the last.
+
+    Examples
+    --------
+    >>> _from_edge_to_edge(np.array([0.0, 2.0, 3.0, 3.0, 9.0]), np.array([1.0, 2.5]))
+    array([0., 2., 2., 3.])
+    """
+    ends = np.stack([edges[:-1], edges[1:]], axis=1)
+    middle = 0.5 * ends.sum(axis=1)
+    kept = (middle >= centres[0]) & (middle <= centres[-1]) & (ends[:, 1] > ends[:, 0])
+    return np.asarray(ends[kept].ravel())
 
 
 def _without_tails(x: Array, density: Array) -> tuple[Array, Array]:

@@ -95,7 +95,7 @@ def unpack(data: bytes, where: str) -> dict[str, NDArray[Any]]:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             if len(archive.comment) != _HASH:
                 # A whole zip, so nothing was cut off: somebody wrote it anew.
-                raise Altered(f"{where} does not end in its checksum: jkoflow did not write it")
+                raise Altered(f"{where} does not end in its checksum: written anew, or without one")
             if hashlib.sha256(memoryview(data)[:-_HASH]).hexdigest().encode() != archive.comment:
                 raise Altered(f"{where} was changed after it was written: checksum does not fit")
             return _members(archive, memoryview(data), where)

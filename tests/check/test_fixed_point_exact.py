@@ -798,6 +798,16 @@ def test_a_mode_that_one_of_both_laws_shows_is_seen_of_both(heavier, far, half):
     assert report["equation"].measured == pytest.approx(0.5 * (1 / c - 1 + math.log(c)), rel=1e-6)
 
 
+@pytest.mark.parametrize("slope", [-1.0, -1e3])
+def test_an_equation_without_a_law_is_undecided(slope):
+    """exp(x²) has no integral; where it is looked for must not end where floats do."""
+    G = lambda at, x, w: slope * at[:, 0] ** 2  # noqa: E731
+    for mu in (jf.Gaussian(0.0, 0.6), jf.Quantiles.normal(0.0, 1.0, 50)):
+        report = check_fixed_point(G, mu)
+        assert report.verdict is U, report.text()
+        assert "does not decay" in report["equation"].reason and "exp(−G" in report.subject
+
+
 def test_a_law_that_is_too_narrow_to_be_found_is_undecided():
     F = jf.QuadraticPotential(1.0) + jf.Entropy()
     with np.errstate(divide="ignore"):

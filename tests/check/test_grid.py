@@ -243,6 +243,27 @@ def test_coupling_and_potential_enclose_w2_whatever_they_are(honest) -> None:
     assert spread == pytest.approx(float(nu.weights @ ((x[:, None] - x) ** 2) @ mu.weights))
 
 
+def test_a_distance_is_known_to_eight_times_what_cells_hide(honest) -> None:
+    """Σh²/(8τ) in the objective is 2τ times as much in W2²; of NaN nothing is said."""
+    found, room = bounds(honest), 16.0 * omega() * TAU_LINE
+    for part, verdict in ((0.99, Verdict.ACCEPTED), (1.01, Verdict.REJECTED)):
+        for said in (found.lower - part * room, found.upper + part * room):
+            assert findings(honest._replace(said=said))["stored distance"].verdict is verdict
+    for said in (np.inf, -np.inf):
+        assert findings(honest._replace(said=said))["stored distance"].verdict is Verdict.REJECTED
+    assert "stored distance" not in findings(honest)
+
+
+def test_a_run_s_distance_is_looked_at_on_a_grid() -> None:
+    mu = jf.Grid.from_function(lambda x: np.exp(-3 * (x[:, 0] - 1.4) ** 2), 0.0, WIDTH, 32)
+    problem = jf.Problem(0.3 * jf.Entropy() + jf.QuadraticPotential(2.0, [0.6]), mu, 0.4, steps=2)
+    run = jf.flow(problem)
+    assert jf.check_run(problem, run)["stored distance"].verdict is Verdict.ACCEPTED
+    run.records[1] = replace(run.records[1], distance_squared=3 * run.records[1].distance_squared)
+    found = jf.check_run(problem, run)["stored distance"]
+    assert found.verdict is Verdict.REJECTED and found.where == "step 2"
+
+
 def test_the_dual_value_is_below_every_objective_and_meets_the_least(honest) -> None:
     """gap = F(ρ) + Σπc/(2τ) − D with D at most the minimum, for random potentials too."""
     rng = np.random.default_rng(4)

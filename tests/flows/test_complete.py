@@ -32,6 +32,7 @@ PROBLEMS = {
         jf.QuadraticPotential(0.7) + jf.Entropy() / 2,
         jf.Gaussian([1.0, -2.0], [[2.0, 0.5], [0.5, 0.4]]), 0.2, steps=3,
     ),
+    "mesh": jf.Problem(jf.QuadraticPotential(1.0), jf.Mesh.disc(1.0, 2), 0.3, steps=3),
 }  # fmt: skip
 
 
@@ -148,6 +149,15 @@ def test_a_map_from_a_singular_gaussian_is_told_and_left_out():
         whole = complete(problem, theirs)
     assert whole.records[1].witness is None
     assert check_run(problem, whole).verdict is not Verdict.ACCEPTED
+
+
+def test_a_grid_without_its_potential_is_told_and_left_out():
+    start = jf.Grid(np.ones(8) / 8, 0.0, 8.0)
+    problem = jf.Problem(jf.Entropy() + jf.Potential(lambda x: -x[:, 0]), start, 4.0, steps=1)
+    theirs = stripped(problem)
+    with pytest.warns(UserWarning, match="step 1 still lacks its witness: on a grid"):
+        whole = complete(problem, theirs)
+    assert check_run(problem, whole)["transport"].verdict is Verdict.UNDECIDED
 
 
 def test_steps_that_were_not_saved_stay_undecided(tmp_path):

@@ -120,6 +120,8 @@ def test_what_has_no_rule_is_told():
         rules_of(jf.Quantiles([0.0, 1.0, 1.0]), None, False, None)
     with pytest.raises(MissingStructure, match="does not decay"):
         free(1).support(lambda x: np.zeros(len(x)))
+    with pytest.raises(MissingStructure, match="does not decay"):  # not where rounding ends it
+        free(1).support(lambda x: x[:, 0] ** 2)
     for bad in (np.nan, np.inf):
         with pytest.raises(InvalidFunctional, match="NaN or"):
             free(1).support(lambda x, bad=bad: np.full(len(x), bad))

@@ -53,6 +53,17 @@ def test_tails_that_cannot_be_seen_are_not_drawn():
     assert density.max() == pytest.approx(1 / np.sqrt(2 * np.pi), rel=1e-2)
 
 
+def test_few_cells_are_drawn_from_edge_to_edge():
+    ax = plots.plot_law(jf.Quantiles([0.0, 2.0, 3.0, 3.0, 6.0], [0.3, 0.3, 0.1, 0.3]), label="ρ")
+    x, density = ax.lines[0].get_data()
+    assert x.tolist() == [0.0, 2.0, 2.0, 3.0, 3.0, 6.0]
+    assert np.trapezoid(density, x) == pytest.approx(0.9, rel=1e-12)  # all but the atom
+
+
+def test_laws_of_atoms_alone_draw_nothing():
+    assert len(plots.plot_law(jf.Quantiles([1.0, 1.0, 1.0]), label="ρ").lines[0].get_xdata()) == 0
+
+
 def test_narrow_bars_do_not_vanish_behind_their_outline():
     ax = plots.plot_histogram([1.0, 1.01, 6.0], label="SGD", bins=600)
     (area,) = ax.patches

@@ -125,7 +125,7 @@ def test_another_seal_is_called_altered():
 
 def test_a_plain_npz_is_not_ours(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.zeros(3))
-    with pytest.raises(Altered, match="jkoflow did not write it"):
+    with pytest.raises(Altered, match="written anew, or without one"):
         read_archive(tmp_path / "a.npz")
 
 

@@ -171,7 +171,7 @@ def test_a_step_altered_by_hand_is_found(stored):
     with pytest.raises(Altered, match=r"steps\.jsonl, line 4: measure\.x in segment-000001\.npz"):
         list(read_run(stored))
     np.savez(file, **arrays)
-    with pytest.raises(StoreError, match="jkoflow did not write it"):
+    with pytest.raises(StoreError, match="written anew, or without one"):
         list(read_run(stored))
 
 
