@@ -227,11 +227,15 @@ class Report:
 
     def to_html(self, path: str | Path) -> None:
         """Write the report as one page that needs nothing else."""
+        number = {a: f'<a href="#a{k}">{k}</a>' for k, a in enumerate(self.assumptions, 1)}
         rows = "\n".join(
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in _cells(f)) + "</tr>"
+            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in _cells(f))
+            + f"<td>{', '.join(number[a] for a in f.assumptions)}</td></tr>"
             for f in self.findings
+        )  # fmt: skip
+        items = "\n".join(
+            f'<li id="a{k}">{html.escape(a)}</li>' for k, a in enumerate(self.assumptions, 1)
         )
-        items = "\n".join(f"<li>{html.escape(a)}</li>" for a in self.assumptions)
         page = _PAGE.substitute(
             subject=html.escape(self.subject), verdict=self.verdict, rows=rows, assumptions=items
         )
@@ -250,8 +254,7 @@ def _plain(value: Any) -> Any:
 
 
 def _cells(f: Finding) -> list[str]:
-    return [str(f.verdict), f.claim, f"{f.measured:.6g}", f"{f.bound:.6g}", f.where, f.reason,
-            "; ".join(f.assumptions)]  # fmt: skip
+    return [str(f.verdict), f.claim, f"{f.measured:.6g}", f"{f.bound:.6g}", f.where, f.reason]
 
 
 _PAGE = Template("""<!doctype html>
@@ -262,7 +265,7 @@ td,th{padding:.2em .6em;text-align:left;vertical-align:top;border-bottom:1px sol
 <table><tr><th>verdict<th>claim<th>measured<th>bound<th>where<th>reason<th>assuming</tr>
 $rows
 </table>
-<h2>Assumptions</h2><ul>
+<h2>Assumptions</h2><ol>
 $assumptions
-</ul></html>
+</ol></html>
 """)
