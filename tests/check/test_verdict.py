@@ -69,6 +69,7 @@ def test_the_page_is_complete_and_escapes_what_it_shows(tmp_path: Path) -> None:
     report = Report(evil, (Finding(evil, R, math.nan, 1.0, (evil,), evil, evil),))
     report.to_html(tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert "<script" not in page and page.count("&lt;script&gt;") == 7
+    assert "<script" not in page and page.count("&lt;script&gt;") == 6
+    assert page.count(">1</a>") == 1 and page.count("<li id=\"a1\">") == 1  # said once, named there
     assert "REJECTED" in page and "http" not in page
     assert json.loads(report.to_json())["findings"][0]["measured"] == "nan"
