@@ -2,8 +2,8 @@
 
 For ∂ρ = Δρ² the profile C s⁻²(1 − |x|²/s²)₊, C = 2/π, has ds/dT = 4C s⁻³; a JKO step is the
 implicit Euler step s⁺ − s = τ·4C·(s⁺)⁻³ of the scale. The triangles keep their masses, and their
-nodes follow the exact map x ↦ sx; the last line asserts how closely. That each step is the minimiser
-among meshes of its triangles is what the judge proves where they are short.
+nodes follow the exact map x ↦ sx; the last line asserts how closely. That a step is the minimiser
+among meshes of its triangles the judge proves where it is short.
 """
 
 from pathlib import Path
@@ -30,8 +30,9 @@ for k in (0, 1, 3, 10):
     print(f"T = {k * tau:.1f}: F = {run.energies[k]:.5f}, scale {scale[k]:.4f}, "
           f"map off by {errors[-1]:.1e}, worst triangle {mu.quality().min():.2f}")  # fmt: skip
 
-short = jf.Problem(jf.PowerEnergy(2.0), start, tau=0.01, steps=5)   # within a triangle each
-print(f"steps of {short.taus[0]:g}, each proved minimal: {jf.check_run(short, jf.flow(short)).verdict}")
+short = jf.Problem(jf.PowerEnergy(2.0), start, tau=0.01, steps=5)
+verdict = jf.check_run(short, jf.flow(short)).verdict
+print(f"steps of {short.taus[0]:g}, each proved minimal: {verdict}")
 
 figure, axes = new_figure(2)
 limit = 1.05 * np.abs(run.final.nodes).max()
