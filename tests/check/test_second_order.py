@@ -83,7 +83,7 @@ def test_staying_is_a_competitor_in_closed_form() -> None:
     def found(energy: float, **at: dict[str, float]) -> Any:
         laws = Laws([POINT])
         here = rows(energy=energy, **at.get("new", {}))
-        new = Stack(laws, np.zeros((1, 1, 1)), np.zeros(1), here, Noise(0.0, 0.0))
+        new = Stack(laws, np.zeros((1, 1, 1)), np.zeros(1), here, Noise(0.0, 0.0, (0.0, 0.0)))
         moved = Transport(np.array([squared]), np.zeros((1, 1, 1)), np.zeros(1),
                           at_most("transport", 0.0, 0.0))  # fmt: skip
         zero = np.zeros(1)
