@@ -25,10 +25,10 @@ from ..measures.base import Array
 from ..measures.grid import Grid
 from ..record import Witness
 from ..status import MissingStructure
-from ..verdict import Decided, Finding, Verdict, at_most, rejected, undecided
+from ..verdict import Decided, Finding, Verdict, at_most, undecided
 from . import policy
 from .functional import guarded
-from .transport import coupling_cost
+from .transport import array_of, coupling_cost
 from .weak import weak_stationarity
 
 CELLS = "masses sit at the cells' centres: steps are told apart to some Σh²/(8τ), here {:.2g}"
@@ -37,7 +37,8 @@ MIXED = "the smooth part is convex along mixtures, as it claims (check_functiona
 
 
 class GridStep(NamedTuple):
-    """A step between densities on the same cells, with F before and after and its rounding."""
+    """A step between densities on the same cells, with F before and after and its rounding; and
+    what a run says of W2², NaN if it does not."""
 
     F: Functional
     before: Grid
@@ -46,6 +47,7 @@ class GridStep(NamedTuple):
     witness: Witness | None
     lost: float
     margin: float
+    said: float = np.nan
 
     @property
     def resolution(self) -> float:
@@ -67,8 +69,13 @@ class Bounds(NamedTuple):
 def judged_on_grid(s: GridStep) -> Iterator[Finding]:
     """Transport, energy, stationarity, minimality; `Decided` where there is no evidence."""
     found = bounds(s)
-    yield at_most("transport", found.lower, found.upper + policy.EPS * _size(s), (),
+    size = policy.ROUNDING * float((s.before.lower**2 + s.before.upper**2).sum())
+    yield at_most("transport", found.lower, found.upper + policy.EPS * size, (),
                   "the potential's value is above the coupling's cost")  # fmt: skip
+    if not np.isnan(s.said):
+        off = max(s.said - found.upper, found.lower - s.said)
+        yield at_most("stored distance", off, 2.0 * s.tau * s.resolution + policy.EPS * size, (),
+                      f"the run says {s.said!r}, which cells do not hide")  # fmt: skip
     assumed = (CELLS.format(s.resolution),)
     excess, least = (w2 / (2.0 * s.tau) - s.lost for w2 in (found.upper, found.lower))
     doubt = Verdict.REJECTED if least > s.margin else Verdict.UNDECIDED
@@ -91,21 +98,12 @@ def same_cells(a: Grid, b: Grid) -> bool:
     return a.shape == b.shape and all(np.array_equal(u, v) for u, v in corners)
 
 
-def _size(s: GridStep) -> float:
-    """Squares that rounding errors of squared distances are relative to."""
-    return policy.ROUNDING * float((s.before.lower**2 + s.before.upper**2).sum())
-
-
 def bounds(s: GridStep) -> Bounds:
     """What the witness proves of W2²; `Decided` if it is none, or malformed."""
     if s.witness is None or s.witness.kind != "grid":
         raise Decided(undecided("transport", "no witness of kind 'grid': W2 is not certified"))
-    upper, came = coupling_cost(s.after, s.before, s.witness)
-    psi = np.asarray(s.witness.arrays.get("potential"))
-    if psi.shape != s.before.shape or psi.dtype.kind not in "fiu" or not np.isfinite(psi).all():
-        raise Decided(rejected("transport", "the witness is malformed: potential must be finite "
-                               f"numbers of shape {s.before.shape}"))  # fmt: skip
-    psi = psi.astype(float)
+    upper, came, _ = coupling_cost(s.after, s.before, s.witness)
+    psi = array_of(s.witness, "potential", s.before.shape)
     transform = c_transform(psi, s.before.axes(), s.tau)
     dual = float(psi.ravel() @ s.before.weights + transform.ravel() @ s.after.weights)
     return Bounds(upper, 2.0 * s.tau * dual, came, psi, transform)

@@ -170,8 +170,7 @@ class Walk:
         if measures[0] is None:
             raise Decided(undecided("evidence", "the step's measure was not saved"))
         before = problem.initial if old is None else old.measure
-        laws = Laws(measures)
-        yield membership(Laws([before]), laws, problem.walls).at(f"step {start}")
+        yield membership(Laws([before]), laws := Laws(measures), problem.walls).at(f"step {start}")
         if len(block) > 1 and (old is None or not alike(before, laws.mu)):
             raise Decided(undecided("evidence", "these steps are to be looked at one by one"))
         new = self._evaluated(laws, fresh)
@@ -183,15 +182,15 @@ class Walk:
         witnesses = [step.record.witness for step in block]
         rows, F = old.rows.before(new.rows), problem.functional
         came = laws.preceded_by(before)
+        said = np.array([float(step.record.distance_squared) for step in block])
         if laws.mu.kind == "grid":
             for k, (mu, witness) in enumerate(zip(came.measures, witnesses, strict=True)):
-                step = grid_step(F, mu, new, rows, float(taus[k]), witness, k)
+                step = grid_step(F, mu, new, rows, float(taus[k]), witness, k, float(said[k]))
                 yield from (f.at(f"step {start + k}") for f in judged_on_grid(step))
             return
         steps = steps_of(F, came, rows, new, taus, witnesses, start, problem.walls)
         yield from judged(steps)
         yield from self._consequences(steps)
-        said = np.array([float(step.record.distance_squared) for step in block])
         true, gap = steps.transport.squared, steps.transport.finding.measured
         said = np.where(np.isnan(said), true, said)  # NaN: the run does not say
         yield stored("stored distance", said, true, steps.blind_square, start, gap)
@@ -211,9 +210,9 @@ class Walk:
         yield worst("monotone energy", np.diff(energies), room, (), "the energy rises", how, start)
         for step, tau in zip(block, taus, strict=True):
             r = step.record
-            said = r and (r.index, r.tau, r.time, r.energy)
-            if r is not None and said != (step.number, tau, step.time, step.energy):
-                reason = f"says (step, τ, time, energy) = {said}, which is not so"
+            said = r and (r.index, r.tau, r.time, r.energy, f"{r.distance_squared}")
+            if r is not None and said != (step.number, tau, *step[2:]):
+                reason = f"says (step, τ, time, energy, W2²) = {said}, which is not so"
                 yield rejected("record", reason, f"step {step.number}")
 
     def _evaluated(self, laws: Laws, fresh: bool) -> Stack:
@@ -257,8 +256,7 @@ class Walk:
         for where, at in (("initial measure", self.first), ("last measure", self.last)):
             if at is None:
                 continue
-            mu: Any = at.measure
-            attacked, mu = on_some_cells(F, mu) if isinstance(mu, Grid) else (F, mu)
+            attacked, mu = on_some_cells(F, m) if isinstance(m := at.measure, Grid) else (F, m)
             here = guarded("evaluation", partial(evaluate, attacked, mu))
             if isinstance(here, Finding):
                 yield here.at(where)

@@ -29,12 +29,14 @@ def opened(problem: Any, run: Any) -> Any:
 
 
 class Step(NamedTuple):
-    """A step's number, its record (None if not saved), and the run's own time and energy."""
+    """A step's number, its record (None if not saved), and the run's own time and energy, and
+    its W2² as text, since it may be NaN."""
 
     number: int
     record: Any
     time: float
     energy: float
+    squared: str
 
     @property
     def measure(self) -> Any:
@@ -48,14 +50,15 @@ def steps_taken(run: Any, asked: int) -> Iterator[Step]:
     Of steps beyond those ``asked`` for the first is enough: how many a forger added costs nothing.
     """
     if hasattr(run, "head"):
-        yield from (Step(s.index, s, s.time, s.energy) for s in islice(run, asked + 1))
+        for s in islice(run, asked + 1):
+            yield Step(s.index, s, s.time, s.energy, f"{s.distance_squared}")
         return
     saved = {record.index: record for record in run.records}
     numbers = [0, *(record.index for record in run.records), len(run.taken) + 1]
     if any(a >= b for a, b in pairwise(numbers)):
         raise Impossible(f"the records are those of the steps {numbers[1:-1]}, out of order")
     for k, taken in enumerate(run.taken[: asked + 1], 1):
-        yield Step(k, saved.get(k), float(taken.time), float(taken.energy))
+        yield Step(k, saved.get(k), float(taken.time), float(taken.energy), f"{taken[2]}")
 
 
 def blocks(steps: Iterable[Step]) -> Iterator[list[Step]]:
