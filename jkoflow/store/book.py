@@ -15,7 +15,7 @@ from typing import Any
 from ..record import StepRecord
 from ..status import InvalidProblem, Status, StoreError
 from .archive import pack, storable
-from .checkpoint import checkpoint_bytes
+from .checkpoint import checkpoint_bytes, require_that_of
 from .files import TEMPORARY, FolderLock, explained, sync_folder, write_whole
 from .format import StoredRun
 from .header import Header
@@ -127,6 +127,7 @@ class Book:
             saved = step.record()
             keep = saved is not None
             if step.index == record.index:
+                require_that_of(step, record)
                 saved = record
             if saved is None:
                 trajectory.add_unsaved(step.time, step.energy, step.distance_squared, step.status)
