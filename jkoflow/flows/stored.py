@@ -127,6 +127,7 @@ def write_run(
     if directory.holds_run:
         raise StoreError(f"{directory.path} already holds a run: choose a new folder")
     book = directory.book(run.problem)
+    book.taken_by(run.steppers if isinstance(run, StoredRun) else ())
     written = Trajectory(run.problem, run.initial_energy, status=status)
     try:
         book.restore(written)
@@ -149,9 +150,9 @@ def _told_by_store(run: StoredRun) -> Iterator[Told]:
     last = None if found is None else found[0]
     for step in run.steps():
         record = step.record()
-        if record is None and last is not None and last.index == step.index:
+        if last is not None and last.index == step.index:
             require_that_of(step, last)
-            yield Told(last, False, True)
+            yield Told(last, record is not None, True)  # with the state to go on from
         elif record is None:
             yield Told(_unsaved(run.problem, step.index, step), False, False)
         else:

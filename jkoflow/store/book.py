@@ -7,7 +7,7 @@ import os
 import re
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,10 @@ class Book:
         self._last: StepRecord | None = None
         self._gathered = 0
         self._flushed = time.monotonic()
+
+    def taken_by(self, steppers: Iterable[Mapping[str, Any]]) -> None:
+        """Say who took the steps of a run that is copied here."""
+        self._header = replace(self._header, steppers=tuple(steppers))
 
     def restore(self, trajectory: Any) -> StepRecord | None:
         """Fill ``trajectory`` with the stored steps; the record to go on from, if any.

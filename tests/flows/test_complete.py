@@ -327,3 +327,16 @@ def test_a_step_whose_measure_was_not_saved_keeps_its_tau(tmp_path):
     complete(problem, tmp_path / "theirs", tmp_path / "whole")
     for folder in ("theirs", "whole"):
         assert check_run(problem, tmp_path / folder)["record"].verdict is Verdict.REJECTED
+
+
+@pytest.mark.parametrize("stepper", [None, jf.steppers.SecondOrder()])
+def test_a_completed_run_goes_on_as_the_run_itself_would(stepper, tmp_path):
+    """With the stepper's state, the random generator's, and who took the steps so far."""
+    problem = PROBLEMS["particles"]
+    whole = jf.flow(problem, stepper, rng=5)
+    jf.flow(problem, stepper, rng=5, store=tmp_path / "begun", max_steps=2)
+    begun = complete(problem, tmp_path / "begun", tmp_path / "copy")
+    assert begun.steppers == jf.Directory(tmp_path / "begun").read().steppers != ()
+    on = jf.flow(problem, stepper, rng=5, store=tmp_path / "copy")
+    np.testing.assert_array_equal(on.final.points, whole.final.points)
+    assert on.status is jf.Status.COMPLETE
