@@ -139,9 +139,10 @@ def worst(
     >>> worst("mass", np.array([0.5, 3.0, 0.0]), np.array([1.0, 2.0, 0.0]), first=7).where
     'step 8'
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        use = np.where(bound > 0, measured / bound, measured)
-    k = int(np.argmax(np.where(measured <= bound, use, np.inf)))
+    kept, some = (measured <= bound) & (bound < np.inf), (bound > 0) & (bound < np.inf)
+    with np.errstate(all="ignore"):
+        use = np.where(some, measured / bound, np.where(kept, measured, np.inf))
+    k = int(np.argmax(np.where(np.isnan(use), np.inf, use)))
     why, doubt = "", Verdict.REJECTED
     if not measured[k] <= bound[k] < np.inf:
         why = reason if isinstance(reason, str) else reason(k)

@@ -125,7 +125,7 @@ def linearity(a: Around) -> Iterator[Finding]:
 def lower_bound(a: Around) -> Iterator[Finding]:
     """No value lies below the lower bounds that F and its terms claim."""
     mu, far = a.here.measure, [0.0, *map(a.here.measure.length, a.tangents)]
-    for f in dict.fromkeys([a.F, *(f for _, f in a.F.terms)]):
+    for f, c in {a.F: 1.0, **{f: c for c, f in a.F.terms}}.items():
         claimed = [(k, b) for k, radius in enumerate(far)
                    for b in {f.lower_bound(), f.lower_bound_near(mu, radius)} - {None}]  # fmt: skip
         if claimed:
@@ -133,4 +133,4 @@ def lower_bound(a: Around) -> Iterator[Finding]:
             excess = np.array([b - values[k] for k, b in claimed])
             k = int(np.argmax(excess))  # or the first NaN
             reason = f"{f!r} takes a value below the bound {claimed[k][1]:.6g} that it claims"
-            yield at_most("lower bound", excess[k], a.here.margin, (), reason)
+            yield at_most("lower bound", excess[k], a.here.margin / abs(c), (), reason)

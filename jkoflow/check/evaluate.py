@@ -40,9 +40,11 @@ def norm(v: Array, w: Array) -> float:
 
 def nudged(mu: Measure) -> Measure:
     """μ with each coordinate moved by one unit of rounding: up and down in turn, along each point
-    and from point to point, lest all move together and F does not see it."""
-    x = mu.points
-    moved = x * (1.0 + policy.EPS * (1.0 - 2.0 * (np.indices(x.shape).sum(axis=0) % 2)))
+    and from point to point, lest all move together and F does not see it. Of Gaussians, of which
+    that leaves the means where they are, every other point moves by two units."""
+    x, (i, j) = mu.points, np.indices(mu.points.shape) % 2
+    turns = (1.0 - 2.0 * j) * (2.0 - 2.0 * i if mu.kind == "gaussian" else 1.0 - 2.0 * i)
+    moved = x * (1.0 + policy.EPS * turns)
     return mu.displaced((np.sort(moved, axis=0) if hasattr(mu, "edges") else moved) - x)
 
 
@@ -97,24 +99,29 @@ def consistent(F: Functional, mu: Measure) -> bool:
 
 
 class Noise(NamedTuple):
-    """Rounding errors of the energy and of the gradient, relative to the parts they come from."""
+    """Rounding errors of the energy and of the gradient, relative to the ``parts`` they come from:
+    `AtMany`'s scale and size.
+
+    Elsewhere they are that share of the parts, but of no larger ones: as a run settles, gradients
+    vanish while rounding stays, and what is all of them then is little of those before.
+    """
 
     energy: float
     gradient: float
+    parts: tuple[float, float]
 
     @staticmethod
     def at(F: Functional, mu: Measure) -> Noise:
         """Measured at one measure, as `evaluate` does, with the arithmetic of `at_many`."""
-        laws = Laws([mu])
-        here = at_many(F, laws)
+        here = at_many(F, laws := Laws([mu]))
         try:
             there = at_many(F.at_scale(4.0 * F.difference_scale), moved := Laws([nudged(mu)]))
             blur = laws.apart(here.gradient, moved, there.gradient)[0]
             shift = abs(there.energy[0] - here.energy[0])
         except (InvalidFunctional, InvalidMeasure):  # too near to the edge of F's domain
             blur = shift = np.inf
-        margin = policy.ROUNDING * policy.EPS * here.scale[0] + 4.0 * shift
-        return Noise(margin / (here.scale[0] or 1.0), 8.0 * blur / (here.size[0] or np.inf))
+        parts = float(here.scale[0]), float(here.size[0])
+        return Noise(4.0 * shift / (parts[0] or np.inf), 8.0 * blur / (parts[1] or np.inf), parts)
 
 
 class Rows(NamedTuple):
@@ -153,9 +160,8 @@ def values_only(F: Functional, laws: Laws) -> Stack:
     """F at densities on a grid, which do not move and need no gradient."""
     values = np.array([[c * real(f.value(mu)) for c, f in F.terms] for mu in laws.measures])
     margin, none = policy.ROUNDING * policy.EPS * np.abs(values).sum(axis=1), np.zeros(len(laws))
-    energies = np.array([real(F.value(mu)) for mu in laws.measures])
-    rows = Rows(energies, margin, none, none, none)
-    return Stack(laws, np.zeros((len(laws), 1, 1)), none, rows, Noise(0.0, 0.0))
+    rows = Rows(np.array([real(F.value(mu)) for mu in laws.measures]), margin, none, none, none)
+    return Stack(laws, np.zeros((len(laws), 1, 1)), none, rows, Noise(0.0, 0.0, (0.0, 0.0)))
 
 
 def stack(F: Functional, laws: Laws, noise: Noise | None = None) -> Stack:
@@ -164,6 +170,8 @@ def stack(F: Functional, laws: Laws, noise: Noise | None = None) -> Stack:
         return values_only(F, laws)
     noise = Noise.at(F, laws.measures[-1]) if noise is None else noise
     found = at_many(F, laws)
-    margin, blur = noise.energy * found.scale, noise.gradient * found.size
+    margin = policy.ROUNDING * policy.EPS * found.scale
+    margin += noise.energy * np.minimum(found.scale, noise.parts[0])
+    blur = noise.gradient * np.minimum(found.size, noise.parts[1])
     rows = Rows(found.energy, margin, found.slope, blur, laws.extents)
     return Stack(laws, found.gradient, found.size, rows, noise)

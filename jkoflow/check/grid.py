@@ -25,10 +25,10 @@ from ..measures.base import Array
 from ..measures.grid import Grid
 from ..record import Witness
 from ..status import MissingStructure
-from ..verdict import Decided, Finding, Verdict, at_most, rejected, undecided
+from ..verdict import Decided, Finding, Verdict, at_most, undecided
 from . import policy
 from .functional import guarded
-from .transport import coupling_cost
+from .transport import array_of, coupling_cost
 from .weak import weak_stationarity
 
 CELLS = "masses sit at the cells' centres: steps are told apart to some Σh²/(8τ), here {:.2g}"
@@ -69,7 +69,8 @@ class Bounds(NamedTuple):
 def judged_on_grid(s: GridStep) -> Iterator[Finding]:
     """Transport, energy, stationarity, minimality; `Decided` where there is no evidence."""
     found = bounds(s)
-    yield at_most("transport", found.lower, found.upper + policy.EPS * _size(s), (),
+    size = policy.ROUNDING * float((s.before.lower**2 + s.before.upper**2).sum())
+    yield at_most("transport", found.lower, found.upper + policy.EPS * size, (),
                   "the potential's value is above the coupling's cost")  # fmt: skip
     off, room = max(found.lower - s.said, s.said - found.upper), 2.0 * s.tau * s.resolution
     if not np.isnan(s.said):  # which may be that of the densities, and not of masses at centres
@@ -95,21 +96,13 @@ def same_cells(a: Grid, b: Grid) -> bool:
     return a.shape == b.shape and all(map(np.array_equal, (a.lower, a.upper), (b.lower, b.upper)))
 
 
-def _size(s: GridStep) -> float:
-    """Squares that rounding errors of squared distances are relative to."""
-    return policy.ROUNDING * float((s.before.lower**2 + s.before.upper**2).sum())
-
-
 def bounds(s: GridStep) -> Bounds:
     """What the witness proves of W2²; `Decided` if it is none, or malformed."""
     if s.witness is None or s.witness.kind != "grid":
         raise Decided(undecided("transport", "no witness of kind 'grid': W2 is not certified"))
-    upper, came = coupling_cost(s.after, s.before, s.witness)
-    psi = np.asarray(s.witness.arrays.get("potential"))
-    if psi.shape != s.before.shape or psi.dtype.kind not in "fiu" or not np.isfinite(psi).all():
-        raise Decided(rejected("transport", "the witness is malformed: potential must be finite "
-                               f"numbers of shape {s.before.shape}"))  # fmt: skip
-    transform = c_transform(psi.astype(float), s.before.axes(), s.tau)
+    upper, came, _ = coupling_cost(s.after, s.before, s.witness)
+    psi = array_of(s.witness, "potential", s.before.shape)
+    transform = c_transform(psi, s.before.axes(), s.tau)
     dual = float(psi.ravel() @ s.before.weights + transform.ravel() @ s.after.weights)
     return Bounds(upper, 2.0 * s.tau * dual, came, psi, transform)
 

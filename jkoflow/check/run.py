@@ -211,10 +211,7 @@ class Walk:
         how = Verdict.UNDECIDED if self.problem.initial.kind == "grid" else Verdict.REJECTED
         yield worst("monotone energy", np.diff(energies), room, (), "the energy rises", how, start)
         for step, tau in zip(block, taus, strict=True):
-            r = step.record
-            said = r and (r.index, r.tau, r.time, r.energy)
-            if r is not None and said != (step.number, tau, step.time, step.energy):
-                reason = f"says (step, τ, time, energy) = {said}, which is not so"
+            if reason := step.contradiction(tau):
                 yield rejected("record", reason, f"step {step.number}")
 
     def _evaluated(self, laws: Laws, fresh: bool) -> Stack:

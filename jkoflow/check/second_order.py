@@ -125,12 +125,12 @@ class _Walk:
         tau, record = float(self.problem.taus[k - 1]), step.record
         slack = policy.EPS * k * self.times[k : k + 1]
         yield stored("time", np.array([step.time]), self.times[k : k + 1], slack, k)
-        if record is None or old is None:
+        if step.measure is None or old is None:
             raise Decided(undecided("evidence", "the measure, or the one before, was not saved"))
-        said = (record.index, record.tau, record.time, record.energy)
-        if said != (step.number, tau, step.time, step.energy) or step.number != k:
-            reason = f"says (step, τ, time, energy) = {said}, which is not so"
+        if reason := step.contradiction(tau):
             raise Decided(rejected("record", reason))
+        if step.number != k:
+            raise Decided(rejected("record", f"step {step.number} comes in its place"))
         witness = record.witness
         if witness is None or witness.kind != KIND:
             reason = "the witness does not say from where the step was taken"
@@ -139,7 +139,8 @@ class _Walk:
         rows = self.last.rows
         yield stored("stored energy", np.array([step.energy]), rows.energy, rows.margin, k)
         squared, blind = np.array([self.last.squared]), _blind_square(self.last, old)
-        yield stored("stored distance", np.array([record.distance_squared]), squared, blind, k)
+        claimed = np.where(np.isnan(record.distance_squared), squared, record.distance_squared)
+        yield stored("stored distance", claimed, squared, blind, k)  # NaN: the run does not say
 
 
 def _blind_square(new: _Law, old: _Law) -> Array:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -100,9 +99,9 @@ def check_step(
 
 def grid_step(
     F: Functional, before: Any, new: Stack, old: Rows, tau: float, witness: Witness | None,
-    k: int = 0, said: float = math.nan,
+    k: int = 0, said: float = np.nan,
 ) -> GridStep:  # fmt: skip
-    """The k-th of some steps on a grid."""
+    """The k-th of some steps on a grid, and what a run says of its W2²."""
     lost = float(old.energy[k] - new.rows.energy[k])
     margin = float(old.margin[k] + new.rows.margin[k])
     return GridStep(F, before, new.laws.measures[k], tau, witness, lost, margin, said)

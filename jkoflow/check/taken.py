@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Iterator
 from itertools import islice, pairwise
@@ -29,17 +30,29 @@ def opened(problem: Any, run: Any) -> Any:
 
 
 class Step(NamedTuple):
-    """A step's number, its record (None if not saved), and the run's own time and energy."""
+    """A step's number, its record (None if not saved), and the run's own time, energy and W2²."""
 
     number: int
     record: Any
     time: float
     energy: float
+    squared: float
 
     @property
     def measure(self) -> Any:
         """The measure after the step, or None."""
         return None if self.record is None else self.record.measure
+
+    def contradiction(self, tau: float) -> str:
+        """What the record says otherwise, for a step of size τ; NaN says nothing."""
+        r = self.record
+        if r is None:
+            return ""
+        same = (r.index, r.tau, r.time, r.energy) == (self.number, tau, self.time, self.energy)
+        if same and (r.distance_squared == self.squared or math.isnan(self.squared)):
+            return ""
+        said = (r.index, r.tau, r.time, r.energy, r.distance_squared)
+        return f"says (step, τ, time, energy, W2²) = {said}, which is not so"
 
 
 def steps_taken(run: Any, asked: int) -> Iterator[Step]:
@@ -48,14 +61,15 @@ def steps_taken(run: Any, asked: int) -> Iterator[Step]:
     Of steps beyond those ``asked`` for the first is enough: how many a forger added costs nothing.
     """
     if hasattr(run, "head"):
-        yield from (Step(s.index, s, s.time, s.energy) for s in islice(run, asked + 1))
+        for s in islice(run, asked + 1):
+            yield Step(s.index, s, s.time, s.energy, s.distance_squared)
         return
     saved = {record.index: record for record in run.records}
     numbers = [0, *(record.index for record in run.records), len(run.taken) + 1]
     if any(a >= b for a, b in pairwise(numbers)):
         raise Impossible(f"the records are those of the steps {numbers[1:-1]}, out of order")
     for k, taken in enumerate(run.taken[: asked + 1], 1):
-        yield Step(k, saved.get(k), float(taken.time), float(taken.energy))
+        yield Step(k, saved.get(k), *map(float, (taken.time, taken.energy, taken.distance_squared)))
 
 
 def blocks(steps: Iterable[Step]) -> Iterator[list[Step]]:

@@ -64,7 +64,7 @@ def _false(reason: str) -> Decided:
     return Decided(rejected(CLAIM, reason))
 
 
-def _read(witness: Witness, name: str, shape: tuple[int, ...], kinds: str = "biuf") -> Any:
+def array_of(witness: Witness, name: str, shape: tuple[int, ...], kinds: str = "biuf") -> Any:
     """An array of the witness, if it is one: of this shape, real and finite."""
     array = np.asarray(witness.arrays.get(name))
     if kinds != "iu" and array.dtype.kind in kinds:
@@ -83,11 +83,11 @@ def entries(after: Measure, before: Measure, witness: Witness | None) -> Any:
     if witness is None:
         raise Decided(undecided(CLAIM, "no witness for the transport: `complete` finds one"))
     if witness.kind == "pairing":
-        return np.arange(n), _read(witness, "order", (n,), "iu"), after.weights
+        return np.arange(n), array_of(witness, "order", (n,), "iu"), after.weights
     if witness.kind in ("coupling", "grid"):
         k = np.shape(witness.arrays.get("values", ()))[:1] or (0,)
-        integers = (_read(witness, name, k, "iu") for name in ("rows", "columns"))
-        return *integers, _read(witness, "values", k)
+        integers = (array_of(witness, name, k, "iu") for name in ("rows", "columns"))
+        return *integers, array_of(witness, "values", k)
     if witness.kind == "monotone":
         raise _false("a monotone witness needs sorted points with the same masses")
     raise _false(f"a {witness.kind!r} witness does not fit a {after.kind} measure")
@@ -96,16 +96,13 @@ def entries(after: Measure, before: Measure, witness: Witness | None) -> Any:
 def _coupled(after: Measure, before: Measure, witness: Witness | None) -> Transport:
     """Marginals by addition; optimality by potentials, on the line by the north-west corner."""
     X, x, a, b = after.points, before.points, after.weights, before.weights
-    rows, columns, values = entries(after, before, witness)
-    _require_marginals(rows, columns, values, a, b)
-    squared = float(values @ ((X[rows] - x[columns]) ** 2).sum(axis=1))
-    target = barycentres(rows, values, x[columns], a, X)
+    squared, target, (rows, columns, values) = coupling_cost(after, before, witness)
     spread = float(values @ ((x[columns] - target[rows]) ** 2).sum(axis=1))
     finding = at_most(CLAIM, 0.0, 0.0)
     if witness is not None and after.kind == "mesh" and "f" not in witness.arrays:
         raise Decided(undecided(CLAIM, "no potentials: W2 of the nodes' masses is not certified"))
     if witness is not None:
-        f, g = _read(witness, "f", a.shape), _read(witness, "g", b.shape)
+        f, g = array_of(witness, "f", a.shape), array_of(witness, "g", b.shape)
         finding = duality(after, before, squared, f, g)
     return Transport(np.array([squared]), (X - target)[None], np.array([spread]), finding)
 
@@ -122,14 +119,14 @@ def _require_marginals(rows: Array, columns: Array, values: Array, a: Array, b: 
         raise _false(f"the coupling's marginals are wrong by {off:.3g}")
 
 
-def coupling_cost(after: Measure, before: Measure, witness: Witness) -> tuple[float, Array]:
-    """Σ π_ij |X_i − x_j|², an upper bound of W2², for a coupling that a witness gives, and T_i."""
+def coupling_cost(after: Measure, before: Measure, witness: Witness | None) -> Any:
+    """Σ π_ij |X_i − x_j|², an upper bound of W2², T_i, and the `entries` of the coupling."""
     rows, columns, values = entries(after, before, witness)
     _require_marginals(rows, columns, values, after.weights, before.weights)
     x = before.points[columns]
     moved = after.points[rows] - x
     came = barycentres(rows, values, x, after.weights, after.points)
-    return float(values @ (moved * moved).sum(axis=1)), came
+    return float(values @ (moved * moved).sum(axis=1)), came, (rows, columns, values)
 
 
 def barycentres(rows: Any, values: Array, x: Array, weights: Array, without: Array) -> Array:
@@ -199,4 +196,4 @@ def _matrix(witness: Witness | None, after: Any, before: Any) -> Array:
         raise Decided(undecided(CLAIM, "no witness for the optimal map: `complete` finds it"))
     if witness.kind != "symmetric-map":
         raise _false(f"a {witness.kind!r} witness does not fit Gaussians")
-    return _read(witness, "matrix", (after.dim, after.dim))
+    return array_of(witness, "matrix", (after.dim, after.dim))

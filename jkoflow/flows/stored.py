@@ -11,7 +11,7 @@ from ..record import StepRecord
 from ..status import InvalidProblem, Status, StoreError
 from ..store.archive import LIMIT
 from ..store.book import Flush
-from ..store.checkpoint import newest_checkpoint
+from ..store.checkpoint import newest_checkpoint, require_that_of
 from ..store.directory import Directory
 from ..store.format import StoredRun, StoredStep, read_run
 from .trajectory import Taken, Trajectory
@@ -55,6 +55,8 @@ def load(path: str | PathLike[str], *, limit: int = LIMIT) -> Trajectory:
         del trajectory.taken[trajectory.last.index :]
     elif trajectory.taken:
         trajectory.taken.clear()
+    if len(trajectory) < run.length and trajectory.status is Status.COMPLETE:
+        trajectory.status = Status.INTERRUPTED  # what follows the last known measure is left out
     return trajectory
 
 
@@ -62,6 +64,7 @@ def _fill(trajectory: Trajectory, step: StoredStep, checkpoint: StepRecord | Non
     record = step.record()
     keep = record is not None
     if checkpoint is not None and checkpoint.index == step.index:
+        require_that_of(step, checkpoint)
         record = checkpoint
     if record is None:
         trajectory.add_unsaved(step.time, step.energy, step.distance_squared, step.status)
@@ -124,6 +127,7 @@ def write_run(
     if directory.holds_run:
         raise StoreError(f"{directory.path} already holds a run: choose a new folder")
     book = directory.book(run.problem)
+    book.taken_by(run.steppers if isinstance(run, StoredRun) else ())
     written = Trajectory(run.problem, run.initial_energy, status=status)
     try:
         book.restore(written)
@@ -146,8 +150,9 @@ def _told_by_store(run: StoredRun) -> Iterator[Told]:
     last = None if found is None else found[0]
     for step in run.steps():
         record = step.record()
-        if record is None and last is not None and last.index == step.index:
-            yield Told(last, False, True)
+        if last is not None and last.index == step.index:
+            require_that_of(step, last)
+            yield Told(last, record is not None, True)  # with the state to go on from
         elif record is None:
             yield Told(_unsaved(run.problem, step.index, step), False, False)
         else:
@@ -168,7 +173,10 @@ def _told_by_trajectory(trajectory: Trajectory) -> Iterator[Told]:
 
 
 def _unsaved(problem: Any, index: int, taken: Taken | StoredStep) -> StepRecord:
+    """A step whose τ, where a run says none, is that of the problem, or NaN beyond its steps."""
+    asked = problem.taus[index - 1] if index <= problem.steps else math.nan
+    tau = taken.tau if isinstance(taken, StoredStep) else float(asked)
     return StepRecord(
-        index, taken.time, float(problem.taus[index - 1]), problem.initial, taken.energy,
+        index, taken.time, tau, problem.initial, taken.energy,
         taken.distance_squared, None, {}, taken.status, {}, {},
     )  # fmt: skip

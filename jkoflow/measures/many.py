@@ -213,9 +213,11 @@ def alike(mu: Any, nu: Any) -> bool:
         return False
     return mu.kind == "gaussian" or (  # weights by d alone
         _same(mu.weights, nu.weights)  # besides masses: somebody's may contradict them
-        and _same(getattr(mu, "mass", None), getattr(nu, "mass", None))
-        and _same(getattr(mu, "simplices", None), getattr(nu, "simplices", None))
+        and all(_same(getattr(mu, name, None), getattr(nu, name, None)) for name in _PLACES)
     )
+
+
+_PLACES = ("mass", "simplices", "shape", "lower", "upper")  # besides what moves
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -7,7 +7,7 @@ import os
 import re
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from ..record import StepRecord
 from ..status import InvalidProblem, Status, StoreError
 from .archive import pack, storable
-from .checkpoint import checkpoint_bytes
+from .checkpoint import checkpoint_bytes, require_that_of
 from .files import TEMPORARY, FolderLock, explained, sync_folder, write_whole
 from .format import StoredRun
 from .header import Header
@@ -93,6 +93,10 @@ class Book:
         self._gathered = 0
         self._flushed = time.monotonic()
 
+    def taken_by(self, steppers: Iterable[Mapping[str, Any]]) -> None:
+        """Say who took the steps of a run that is copied here."""
+        self._header = replace(self._header, steppers=tuple(steppers))
+
     def restore(self, trajectory: Any) -> StepRecord | None:
         """Fill ``trajectory`` with the stored steps; the record to go on from, if any.
 
@@ -127,6 +131,7 @@ class Book:
             saved = step.record()
             keep = saved is not None
             if step.index == record.index:
+                require_that_of(step, record)
                 saved = record
             if saved is None:
                 trajectory.add_unsaved(step.time, step.energy, step.distance_squared, step.status)

@@ -13,9 +13,11 @@ from ..record import StepRecord, Witness
 from ..status import StoreError
 from .archive import LIMIT, pack, read_archive, storable
 from .checked import DEFECTS, measure_of, status_named, whole
-from .layout import checkpoints, named_arrays, part, told
+from .layout import STEPS, checkpoints, named_arrays, part, told
+from .lines import StoredStep
 from .text import (
     TEXT_LIMIT,
+    Altered,
     Impossible,
     compact,
     decode,
@@ -72,6 +74,26 @@ def _record(arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any], where: 
         state={name: np.array(a) for name, a in part(arrays, "state").items()},
         rng_state=decode(meta["rng_state"]),
     )
+
+
+def require_that_of(step: StoredStep, record: StepRecord) -> None:
+    """That the record of a checkpoint is what its step's line says, measure and witness included.
+
+    Raises
+    ------
+    Altered
+        If it is another one: the chain of the lines is what is judged, and does not cover it.
+    """
+    kept = step.measure is not None
+    same = told(step, kept) == told(record, kept)
+    if step.measure is not None:
+        said = named_arrays(step.measure, step.witness)
+        own = named_arrays(record.measure, record.witness)
+        same = same and said.keys() == own.keys()
+        same = same and all(np.array_equal(a, own[name]) for name, a in said.items())
+    if not same:
+        raise Altered(f"the checkpoint of step {record.index} is not that of its line in {STEPS}: "
+                      "one of the two was changed")  # fmt: skip
 
 
 def newest_checkpoint(

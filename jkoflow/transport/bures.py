@@ -68,8 +68,23 @@ def optimal_map(mu: Gaussian, nu: Gaussian) -> Array:
     # in the eigenbasis of Σ, where Σ^{±½} are diagonal
     _, singular, right = svd((nu.sqrt_cov @ vectors) * np.sqrt(values), check_finite=False)
     root = right / np.sqrt(values)
-    matrix = vectors @ ((root.T * singular) @ root) @ vectors.T
+    matrix = (root.T * singular) @ root
+    missed = vectors.T @ nu.cov() @ vectors - (matrix * values) @ matrix
+    matrix = vectors @ (matrix + _change(missed, singular, right, values)) @ vectors.T
     return np.asarray(0.5 * (matrix + matrix.T))
+
+
+def _change(missed: Array, singular: Array, right: Array, values: Array) -> Array:
+    """X with XΣT + TΣX = S − TΣT, one step of Newton's method in the eigenbasis of Σ.
+
+    The decomposition is right to the rounding of ‖Σ^½ S^½‖, which leaves a map wrong across thin
+    and broad directions by their ratio.
+    """
+    D = (right * np.sqrt(values)) @ missed @ (right * np.sqrt(values)).T
+    sums = singular[:, None] + singular
+    D = np.divide(D, sums, out=np.zeros_like(D), where=sums > 0)
+    root = right / np.sqrt(values)
+    return np.asarray(root.T @ D @ root)
 
 
 def geodesic(mu: Gaussian, nu: Gaussian, t: float) -> Gaussian:

@@ -111,7 +111,8 @@ def made(*, old: dict[str, float], new: dict[str, float], r: float = 0.0, w2: fl
     """A step of which only the given numbers are not zero; τ and κ are those above."""
     laws = Laws([jf.Particles([0.0])])
     rows = [Rows(*(np.array([row.get(name, 0.0)]) for name in Rows._fields)) for row in (old, new)]
-    here = Stack(laws, np.full((1, 1, 1), r), np.array([size]), rows[1], Noise(0.0, 0.0))
+    none = Noise(0.0, 0.0, (0.0, 0.0))
+    here = Stack(laws, np.full((1, 1, 1), r), np.array([size]), rows[1], none)
     transport = Transport(np.array([w2**2]), np.zeros((1, 1, 1)), np.array([spread]),
                           at_most("transport", 0.0, 0.0))  # fmt: skip
     residual = np.array([r])

@@ -111,18 +111,43 @@ def test_many_measures_are_looked_at_as_one_is(F: Any) -> None:
     # and carried on to the others relative to the sizes of their parts
     for k, nu in enumerate(laws.measures):
         assert 0.05 < many.rows.margin[k] / evaluate(F, nu).margin < 20.0
-    again = stack(F, laws, Noise(3.0 * many.noise.energy, 5.0 * many.noise.gradient))
-    np.testing.assert_allclose(again.rows.margin, 3.0 * many.rows.margin, rtol=1e-14)
+    noise = many.noise
+    again = stack(F, laws, Noise(3.0 * noise.energy, 5.0 * noise.gradient, noise.parts))
+    none = stack(F, laws, Noise(0.0, 0.0, noise.parts)).rows.margin
+    np.testing.assert_allclose(again.rows.margin - none, 3.0 * (many.rows.margin - none), rtol=1e-9)
     np.testing.assert_allclose(again.rows.blur, 5.0 * many.rows.blur, rtol=1e-14)
 
 
+def test_rounding_is_carried_on_to_smaller_parts_in_proportion_to_larger_ones_as_it_is() -> None:
+    """Where parts vanish rounding is all of them, and says nothing of parts that do not; of the
+    energy 64ε of the parts comes on top."""
+    F, edges = jf.QuadraticPotential(1.0), np.array([1.0, 2.0, 4.0])
+    laws = Laws([jf.Quantiles(c * edges) for c in (0.5, 1.0, 2.0)])
+    size = stack(F, laws).size
+    scale = 1.5 * size**2  # ½∫x² + ‖x‖‖∇F‖
+    rows = stack(F, laws, Noise(3.0, 5.0, (scale[1], size[1]))).rows
+    np.testing.assert_allclose(rows.blur, 5.0 * np.minimum(size, size[1]), rtol=1e-14)
+    np.testing.assert_allclose(rows.margin, 3.0 * np.minimum(scale, scale[1]), rtol=1e-12)
+
+
+@pytest.mark.parametrize("std", [1e-3, 1e-9, 1e-13])
+def test_the_mean_of_a_gaussian_is_nudged_however_narrow_it_is(std: float) -> None:
+    """All points of its cubature agree in their first digits; ∇F = x − c cancels those, and is
+    known to the rounding of x."""
+    F = jf.Potential(lambda x: 0.5 * ((x - 1.4) ** 2).sum(axis=1), gradient=lambda x: x - 1.4)
+    thin = jf.Gaussian([1.5, 1.5], std**2 * np.eye(2))
+    for blur in (evaluate(F, thin).blur, stack(F, Laws([thin])).rows.blur[0]):
+        assert 8 * EPS < blur < 8 * 8 * EPS
+
+
 def test_noise_of_a_quadratic_is_relative_to_its_parts() -> None:
-    """64ε and what a nudge changes, of ½a∫|x|² + ‖x‖‖ax‖; and 8ε of ‖ax‖."""
+    """What a nudge changes, of ½a∫|x|² + ‖x‖‖ax‖; and 8ε of ‖ax‖."""
     noise = Noise.at(jf.QuadraticPotential(2.0), CLOUD)
     second = W @ (X * X).sum(axis=1)
     turns = np.where(np.arange(6) % 2 == 0, 1.0, -1.0).reshape(3, 2)
     moved = abs(W @ (turns * EPS * X * X).sum(axis=1)) / (1.5 * second)
-    assert noise.energy == pytest.approx(64 * EPS + 4 * moved, abs=8 * EPS)
+    assert noise.energy == pytest.approx(4 * moved, abs=8 * EPS)
+    assert noise.parts == pytest.approx((1.5 * 2.0 * second, 2.0 * np.sqrt(second)))
     assert 0.5 <= noise.gradient / (8 * EPS) <= 1.5
 
 
@@ -135,7 +160,8 @@ def test_answers_rougher_than_they_say_are_known_to_what_a_nudge_changes() -> No
     assert moved > 1e-7 and (here.energy, here.size) == (0.0, 1.0)
     assert here.margin == pytest.approx(4.0 * moved, rel=1e-6, abs=0)
     assert here.blur == pytest.approx(8.0 * moved, rel=1e-6, abs=0)
-    noise = Noise.at(F, at)  # relative to |x||∇δF| = 1.5 and to 1
+    noise = Noise.at(F, at)
+    assert noise.parts == (1.5, 1.0)  # |x||∇δF| and |∇δF|
     assert noise.energy == pytest.approx(4.0 * moved / 1.5, rel=1e-6, abs=0)
     assert noise.gradient == pytest.approx(8.0 * moved, rel=1e-6, abs=0)
 
@@ -160,7 +186,7 @@ def test_a_measure_shows_its_own_length() -> None:
 
 def test_nothing_makes_no_noise() -> None:
     zero = jf.Particles(np.zeros((2, 1)))
-    assert Noise.at(jf.QuadraticPotential(1.0), zero) == (0.0, 0.0)
+    assert Noise.at(jf.QuadraticPotential(1.0), zero) == (0.0, 0.0, (0.0, 0.0))
 
 
 class Edge(jf.QuadraticPotential):
@@ -237,7 +263,7 @@ def test_densities_on_a_grid_round_like_the_sum_of_their_terms() -> None:
     assert found.rows.margin == pytest.approx([margin] * 2, rel=1e-12, abs=0)
     for name in ("slope", "blur", "extent"):
         assert getattr(found.rows, name).tolist() == [0.0, 0.0]
-    assert found.size.tolist() == [0.0, 0.0] and found.noise == (0.0, 0.0)
+    assert found.size.tolist() == [0.0, 0.0] and found.noise == (0.0, 0.0, (0.0, 0.0))
     assert stack(F, Laws([grid])).rows.energy[0] == found.rows.energy[0]
 
 

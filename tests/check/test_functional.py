@@ -636,3 +636,21 @@ def test_a_grid_is_attacked_at_some_of_the_cells_that_hold_mass(held: int, every
     assert len(points.weights) <= 400
     shares = density[5 : 5 + held : every]
     np.testing.assert_allclose(points.weights, shares / shares.sum(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1.7e-12, 2.3e-12, 3.1e-12])
+def test_a_term_is_known_to_the_rounding_of_f_over_its_coefficient(scale: float) -> None:
+    """Of all laws with its second moment a round Gaussian has the least entropy, which it takes to
+    rounding: of 600, while F is 10⁻¹²."""
+    mu = jf.Gaussian(np.zeros(50), scale * np.eye(50))
+    F = jf.QuadraticPotential(1.0) + 1e-12 * jf.Entropy()
+    assert check_functional(F, mu, rng=0)["lower bound"].verdict is Verdict.ACCEPTED
+
+
+@pytest.mark.parametrize("c", [1e-12, 1.0, 1e12])
+def test_a_false_bound_of_a_term_is_found_whatever_its_coefficient(c: float) -> None:
+    """Too high by 10⁻⁹ of itself: the other terms are nothing beside it, or all."""
+    V = jf.Potential(lambda x: 1e3 + 0.0 * x[:, 0], gradient=np.zeros_like, lower_bound=1e3 + 1e-6)
+    small = jf.Particles(1e-6 * RNG.normal(size=(12, 2)))
+    report = check_functional(jf.QuadraticPotential(1.0) + c * V, small, rng=0)
+    assert report["lower bound"].verdict is Verdict.REJECTED, report.text()

@@ -231,7 +231,7 @@ def test_rounding_is_measured_when_steps_have_grown_fourfold_or_by_1024(
 
 
 def numbered(*measures: Any) -> list[taken.Step]:
-    return [taken.Step(k, None if mu is None else SimpleNamespace(measure=mu), 0.0, 0.0)
+    return [taken.Step(k, None if mu is None else SimpleNamespace(measure=mu), 0.0, 0.0, "0.0")
             for k, mu in enumerate(measures, 1)]  # fmt: skip
 
 
@@ -323,7 +323,7 @@ def test_where_no_measure_was_saved_energies_may_rise_by_their_last_digits_too()
     assert found.where == "step 3"
 
 
-@pytest.mark.parametrize("field", ["index", "tau", "time", "energy"])
+@pytest.mark.parametrize("field", ["index", "tau", "time", "energy", "distance_squared"])
 def test_a_record_that_says_other_than_the_list_of_steps(field: str) -> None:
     problem = jf.Problem(jf.QuadraticPotential(1.0), jf.Particles([1.0]), tau=0.1, steps=3)
     run = jf.flow(problem)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -83,7 +85,7 @@ def test_staying_is_a_competitor_in_closed_form() -> None:
     def found(energy: float, **at: dict[str, float]) -> Any:
         laws = Laws([POINT])
         here = rows(energy=energy, **at.get("new", {}))
-        new = Stack(laws, np.zeros((1, 1, 1)), np.zeros(1), here, Noise(0.0, 0.0))
+        new = Stack(laws, np.zeros((1, 1, 1)), np.zeros(1), here, Noise(0.0, 0.0, (0.0, 0.0)))
         moved = Transport(np.array([squared]), np.zeros((1, 1, 1)), np.zeros(1),
                           at_most("transport", 0.0, 0.0))  # fmt: skip
         zero = np.zeros(1)
@@ -194,9 +196,9 @@ def point_run(taus: Any, **options: Any) -> tuple[jf.Problem, jf.Trajectory]:
 
 def spoilt(run: jf.Trajectory, k: int, **changes: Any) -> jf.Trajectory:
     run.records[k - 1] = replace(run.records[k - 1], **changes)
-    taken = run.taken[k - 1]
-    run.taken[k - 1] = taken._replace(energy=run.records[k - 1].energy,
-                                      time=run.records[k - 1].time)  # fmt: skip
+    names = ("energy", "time", "distance_squared")
+    said = {name: getattr(run.records[k - 1], name) for name in names}
+    run.taken[k - 1] = run.taken[k - 1]._replace(**said)
     return run
 
 
@@ -248,7 +250,37 @@ def test_a_lost_record_leaves_two_steps_undecided(k: int) -> None:
     assert report["completeness"].verdict is ACCEPTED
 
 
-@pytest.mark.parametrize("field", ["tau", "time", "energy"])
+def test_a_run_need_not_say_how_far_its_steps_went() -> None:
+    problem, run = point_run([0.1, 0.2, 0.05])
+    report = jf.check_second_order(problem, spoilt(run, 2, distance_squared=float("nan")))
+    assert report.verdict is ACCEPTED, report.text()
+
+
+def test_a_witness_of_a_measure_that_was_not_saved_is_no_evidence(tmp_path: Path) -> None:
+    """As a forger may store it: the line has a witness and no measure."""
+    problem, run = point_run([0.1, 0.2, 0.05])
+    stored = jf.save(run, tmp_path / "run")
+    lines = [replace(step, measure=None) if step.index == 2 else step for step in stored]
+    forged = Forged(lines, "", stored.problem, stored.initial_energy, stored.status)
+    report = jf.check_second_order(problem, forged)
+    assert report["evidence"].verdict is UNDECIDED and report.verdict is UNDECIDED
+
+
+@dataclass
+class Forged:
+    """What is read of a stored run, with lines of one's own."""
+
+    lines: list[Any]
+    head: str
+    problem: Any
+    initial_energy: float
+    status: jf.Status
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.lines)
+
+
+@pytest.mark.parametrize("field", ["tau", "time", "energy", "distance_squared"])
 def test_a_record_that_says_other_than_the_list_of_steps(field: str) -> None:
     problem, run = point_run([0.1, 0.2, 0.05])
     run.records[1] = replace(run.records[1], **{field: getattr(run.records[1], field) + 0.5})

@@ -7,10 +7,11 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from jkoflow.check import ExitCode, Finding, Report, Verdict
-from jkoflow.verdict import at_most
+from jkoflow.verdict import at_most, worst
 
 A, R, U = Verdict.ACCEPTED, Verdict.REJECTED, Verdict.UNDECIDED
 
@@ -73,3 +74,24 @@ def test_the_page_is_complete_and_escapes_what_it_shows(tmp_path: Path) -> None:
     assert page.count(">1</a>") == 1 and page.count("<li id=\"a1\">") == 1  # said once, named there
     assert "REJECTED" in page and "http" not in page
     assert json.loads(report.to_json())["findings"][0]["measured"] == "nan"
+
+
+@pytest.mark.parametrize("bound", [math.inf, math.nan, -math.inf])
+@pytest.mark.parametrize("k", [0, 1, 2])
+def test_no_bound_of_one_step_is_hidden_by_the_bounds_of_others(k: int, bound: float) -> None:
+    """As `at_most` says of that step alone."""
+    bounds = np.array([1.0, 2.0, 0.0])
+    bounds[k] = bound
+    found = worst("c", np.array([0.5, 1.9, 0.0]), bounds, first=4)
+    assert found.verdict is U and found.where == f"step {4 + k}"
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+def test_of_steps_that_fail_the_one_is_told_that_fails_by_most(order: tuple[int, ...]) -> None:
+    """The verdict may hang on it: far above the bound is rejected, just above is not."""
+    measured = np.array([0.5, 1.1, 9.0, 0.0])[list(order)]
+    doubt = lambda k: R if measured[k] > 4.0 else U  # noqa: E731
+    found = worst("c", measured, np.array([1.0, 1.0, 1.0, 0.0])[list(order)], (), "", doubt)
+    assert found.verdict is R and found.measured == 9.0
+    assert math.isnan(worst("c", np.array([9.0, math.nan]), np.ones(2)).measured)
+    assert worst("c", np.array([9.0, 1e-9]), np.array([1.0, 0.0])).measured == 1e-9

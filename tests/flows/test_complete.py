@@ -299,3 +299,54 @@ def test_points_that_hardly_move_stay_with_themselves() -> None:
     report = jf.check_run(problem, complete(problem, theirs))
     assert report["stationarity"].verdict is jf.Verdict.ACCEPTED, report.text()
     assert report["stored distance"].verdict is jf.Verdict.ACCEPTED, said
+
+
+def test_a_thin_cloud_far_from_the_origin_that_hardly_moves_is_proved() -> None:
+    """The linear program's potentials are right to 10⁻¹⁵, half as much again as the judge allows
+    this step, of 8·10⁻⁴ in a cloud as wide. Those of the pairing itself are right to 10⁻¹⁸."""
+    rng = np.random.default_rng(3)
+    start = jf.Particles(rng.normal(size=(300, 2)) * [1e-4, 0.03] + [-0.54, -0.54],
+                         rng.dirichlet(np.ones(300)))  # fmt: skip
+    V = jf.Potential(lambda x: np.log(np.cosh(x + 0.5)).sum(axis=1),
+                     gradient=lambda x: np.tanh(x + 0.5), convexity=0.0)  # fmt: skip
+    problem = jf.Problem(V + jf.QuadraticInteraction(0.0138), start, tau=0.012, steps=1)
+    theirs = stripped(problem)
+    assert check_run(problem, complete(problem, theirs))["transport"].verdict is Verdict.ACCEPTED
+
+
+@pytest.mark.parametrize("from_disk", [False, True])
+def test_more_steps_than_were_asked_for_are_kept_whether_saved_or_not(from_disk, tmp_path):
+    problem = PROBLEMS["particles"]
+    run = jf.flow(problem, save=jf.every(3))
+    run.problem = short = jf.Problem(problem.functional, problem.initial, tau=0.3, steps=1)
+    given = jf.save(run, tmp_path / "theirs") if from_disk else run
+    whole = complete(short, given, tmp_path / "whole")
+    assert whole.length == 3 and [step.measure is None for step in whole] == [True, True, False]
+    assert check_run(short, whole)["completeness"].verdict is Verdict.REJECTED
+
+
+def test_a_step_whose_measure_was_not_saved_keeps_its_tau(tmp_path):
+    """Also a wrong one: it is the run's own."""
+    problem = PROBLEMS["particles"]
+    run, book = jf.flow(problem), jf.Directory(tmp_path / "theirs").book(problem)
+    book.restore(jf.Trajectory(problem, run.initial_energy))
+    for record in run.records:
+        tau = 0.2 if record.index == 2 else record.tau
+        book.write(dataclasses.replace(record, tau=tau), keep=record.index != 2)
+    book.close(run)
+    complete(problem, tmp_path / "theirs", tmp_path / "whole")
+    for folder in ("theirs", "whole"):
+        assert check_run(problem, tmp_path / folder)["record"].verdict is Verdict.REJECTED
+
+
+@pytest.mark.parametrize("stepper", [None, jf.steppers.SecondOrder()])
+def test_a_completed_run_goes_on_as_the_run_itself_would(stepper, tmp_path):
+    """With the stepper's state, the random generator's, and who took the steps so far."""
+    problem = PROBLEMS["particles"]
+    whole = jf.flow(problem, stepper, rng=5)
+    jf.flow(problem, stepper, rng=5, store=tmp_path / "begun", max_steps=2)
+    begun = complete(problem, tmp_path / "begun", tmp_path / "copy")
+    assert begun.steppers == jf.Directory(tmp_path / "begun").read().steppers != ()
+    on = jf.flow(problem, stepper, rng=5, store=tmp_path / "copy")
+    np.testing.assert_array_equal(on.final.points, whole.final.points)
+    assert on.status is jf.Status.COMPLETE

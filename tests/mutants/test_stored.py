@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shutil
@@ -14,6 +15,7 @@ import pytest
 import jkoflow as jf
 from jkoflow.check import Verdict, check_run
 from jkoflow.status import StoreError
+from jkoflow.store.checkpoint import checkpoint_bytes, newest_checkpoint
 
 F = jf.Entropy() / 2.3 + jf.QuadraticPotential(0.9)
 PROBLEM = jf.Problem(F, jf.Quantiles.normal(0.4, 0.5, 40), tau=0.2, steps=6)
@@ -128,3 +130,53 @@ def test_steps_that_were_not_saved_are_undecided(tmp_path: Path) -> None:
     assert report.verdict is Verdict.UNDECIDED
     assert report["evidence"].verdict is Verdict.UNDECIDED
     assert np.isfinite(report["monotone energy"].measured)
+
+
+@pytest.mark.parametrize("what", ["measure", "energy", "witness"])
+def test_a_checkpoint_that_is_not_that_of_its_line_is_not_gone_on_from(
+    what: str, copied: Path, tmp_path: Path
+) -> None:
+    """The judge looks at the lines alone: what is loaded has to be what was judged."""
+    found, _ = newest_checkpoint(copied)
+    assert found is not None
+    other = {"measure": jf.Quantiles.normal(5.0, 0.5, 40), "energy": 7.0, "witness": None}
+    forged = dataclasses.replace(found[0], **{what: other[what]})
+    newest = sorted(copied.glob("checkpoint-*.npz"))[-1]
+    newest.write_bytes(checkpoint_bytes(*found))
+    np.testing.assert_array_equal(jf.load(copied).final.points, found[0].measure.points)
+    newest.write_bytes(checkpoint_bytes(forged, found[1]))
+    for use in (
+        lambda: jf.load(copied), lambda: jf.flow(PROBLEM, store=copied),
+        lambda: jf.complete(PROBLEM, copied),
+    ):  # fmt: skip
+        with pytest.raises(StoreError, match="not that of its line"):
+            use()
+
+
+def test_of_a_step_that_was_not_saved_the_checkpoint_has_to_have_its_numbers(
+    tmp_path: Path,
+) -> None:
+    jf.flow(PROBLEM, store=tmp_path / "run", save=jf.every(4), max_steps=3)
+    found, _ = newest_checkpoint(tmp_path / "run")
+    assert found is not None and jf.load(tmp_path / "run").final is not None
+    forged = dataclasses.replace(found[0], energy=7.0)
+    newest = sorted((tmp_path / "run").glob("checkpoint-*.npz"))[-1]
+    newest.write_bytes(checkpoint_bytes(forged, found[1]))
+    for use in (
+        lambda: jf.load(tmp_path / "run"), lambda: jf.flow(PROBLEM, store=tmp_path / "run"),
+        lambda: jf.complete(PROBLEM, tmp_path / "run", tmp_path / "out"),
+    ):  # fmt: skip
+        with pytest.raises(StoreError, match="not that of its line"):
+            use()
+
+
+def test_a_run_whose_end_was_not_saved_is_not_complete_once_it_is_loaded(tmp_path: Path) -> None:
+    """Without checkpoints, as other programs write it: what is left is part of it."""
+    folder = tmp_path / "run"
+    jf.flow(PROBLEM, store=folder, save=jf.at_times([0.4]))
+    for file in folder.glob("checkpoint-*.npz"):
+        file.unlink()
+    assert check_run(PROBLEM, folder).verdict is Verdict.UNDECIDED
+    loaded = jf.load(folder)
+    assert (len(loaded), loaded.status) == (2, jf.Status.INTERRUPTED)
+    assert check_run(PROBLEM, loaded).verdict is Verdict.UNDECIDED

@@ -353,3 +353,14 @@ def test_trials_where_the_potential_overflows_are_shortened() -> None:
                           lambda x: 0 * x[:, :, None])  # fmt: skip
     with pytest.raises(InvalidFunctional):
         jf.flow(jf.Problem(broken, jf.Quantiles([0.1, 0.2]), tau=0.1, steps=1))
+
+
+@pytest.mark.parametrize("end", [0, 1])
+def test_all_of_a_law_may_be_pressed_against_a_wall(end):
+    """Its own minimiser: the force there is towards the wall, and nothing else is left to move."""
+    walls, side = (-0.7, 0.7), (-1.0, 1.0)[end]
+    F = jf.QuadraticPotential(2.0, center=[2.8 * side])
+    problem = jf.Problem(F, jf.Quantiles([-0.3, 0.1, 0.5], [0.4, 0.6]), 1.4, steps=2, walls=walls)
+    run = jf.flow(problem)
+    assert run.final.edges.tolist() == [walls[end]] * 3
+    assert jf.check_run(problem, run).verdict is jf.Verdict.ACCEPTED

@@ -123,7 +123,7 @@ def face_of(x: Array, v: Array, w: Array, bounds: Bounds, tied: bool) -> tuple[F
     v[:first], v[last:] = np.maximum(v[:first], 0.0), np.minimum(v[last:], 0.0)
     low += int((v[low:first] == 0.0).sum())
     high = max(low, high - int((v[last:high] == 0.0).sum()))
-    if not some:
+    if not some or high == low:  # all of the mass may be pressed against a bound
         return Face(low, high), v
     apart = (x[low + 1 : high] > x[low : high - 1]) | (v[low + 1 : high] > v[low : high - 1])
     starts = np.flatnonzero(np.concatenate([[True] * (high > low), apart]))
