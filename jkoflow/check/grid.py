@@ -25,10 +25,10 @@ from ..measures.base import Array
 from ..measures.grid import Grid
 from ..record import Witness
 from ..status import MissingStructure
-from ..verdict import Decided, Finding, Verdict, at_most, rejected, undecided
+from ..verdict import Decided, Finding, Verdict, at_most, undecided
 from . import policy
 from .functional import guarded
-from .transport import coupling_cost
+from .transport import coupling_cost, read_array
 from .weak import weak_stationarity
 
 CELLS = "masses sit at the cells' centres: steps are told apart to some Σh²/(8τ), here {:.2g}"
@@ -37,7 +37,8 @@ MIXED = "the smooth part is convex along mixtures, as it claims (check_functiona
 
 
 class GridStep(NamedTuple):
-    """A step between densities on the same cells, with F before and after and its rounding."""
+    """A step between densities on the same cells, with the energy it loses and its rounding, and
+    the W2² that the run says (NaN: it does not)."""
 
     F: Functional
     before: Grid
@@ -46,6 +47,7 @@ class GridStep(NamedTuple):
     witness: Witness | None
     lost: float
     margin: float
+    said: float = np.nan
 
     @property
     def resolution(self) -> float:
@@ -69,6 +71,10 @@ def judged_on_grid(s: GridStep) -> Iterator[Finding]:
     found = bounds(s)
     yield at_most("transport", found.lower, found.upper + policy.EPS * _size(s), (),
                   "the potential's value is above the coupling's cost")  # fmt: skip
+    if not np.isnan(s.said):
+        off, room = max(found.lower - s.said, s.said - found.upper), 2.0 * s.tau * s.resolution
+        yield at_most("stored distance", off, policy.CELLS * room + policy.EPS * _size(s), (),
+                      f"the run says {s.said!r}, which is not what its witness proves")  # fmt: skip
     assumed = (CELLS.format(s.resolution),)
     excess, least = (w2 / (2.0 * s.tau) - s.lost for w2 in (found.upper, found.lower))
     doubt = Verdict.REJECTED if least > s.margin else Verdict.UNDECIDED
@@ -101,11 +107,7 @@ def bounds(s: GridStep) -> Bounds:
     if s.witness is None or s.witness.kind != "grid":
         raise Decided(undecided("transport", "no witness of kind 'grid': W2 is not certified"))
     upper, came = coupling_cost(s.after, s.before, s.witness)
-    psi = np.asarray(s.witness.arrays.get("potential"))
-    if psi.shape != s.before.shape or psi.dtype.kind not in "fiu" or not np.isfinite(psi).all():
-        raise Decided(rejected("transport", "the witness is malformed: potential must be finite "
-                               f"numbers of shape {s.before.shape}"))  # fmt: skip
-    psi = psi.astype(float)
+    psi = read_array(s.witness, "potential", s.before.shape)
     transform = c_transform(psi, s.before.axes(), s.tau)
     dual = float(psi.ravel() @ s.before.weights + transform.ravel() @ s.after.weights)
     return Bounds(upper, 2.0 * s.tau * dual, came, psi, transform)
@@ -171,8 +173,7 @@ def stationarity(s: GridStep, low: Array, high: Array) -> Finding:
     """
     for axis in range(low.ndim):
         low, high = _around(low, axis, np.minimum), _around(high, axis, np.maximum)
-    rho = s.after.density
-    off = np.maximum(0.0, np.maximum(low - rho, rho - high))
+    off = np.maximum(0.0, np.maximum(low - s.after.density, s.after.density - high))
     outside = float(off.sum()) * s.after.cell_volume
     doubt = Verdict.UNDECIDED if outside <= policy.OUTSIDE_REJECTED else Verdict.REJECTED
     return at_most("stationarity", outside, policy.OUTSIDE, (),

@@ -183,15 +183,15 @@ class Walk:
         witnesses = [step.record.witness for step in block]
         rows, F = old.rows.before(new.rows), problem.functional
         came = laws.preceded_by(before)
+        said = np.array([float(step.record.distance_squared) for step in block])
         if laws.mu.kind == "grid":
             for k, (mu, witness) in enumerate(zip(came.measures, witnesses, strict=True)):
-                step = grid_step(F, mu, new, rows, float(taus[k]), witness, k)
+                step = grid_step(F, mu, new, rows, float(taus[k]), witness, k, float(said[k]))
                 yield from (f.at(f"step {start + k}") for f in judged_on_grid(step))
             return
         steps = steps_of(F, came, rows, new, taus, witnesses, start, problem.walls)
         yield from judged(steps)
         yield from self._consequences(steps)
-        said = np.array([float(step.record.distance_squared) for step in block])
         true, gap = steps.transport.squared, steps.transport.finding.measured
         said = np.where(np.isnan(said), true, said)  # NaN: the run does not say
         yield stored("stored distance", said, true, steps.blind_square, start, gap)

@@ -99,12 +99,12 @@ def check_step(
 
 def grid_step(
     F: Functional, before: Any, new: Stack, old: Rows, tau: float, witness: Witness | None,
-    k: int = 0,
+    k: int = 0, said: float = np.nan,
 ) -> GridStep:  # fmt: skip
     """The k-th of some steps on a grid."""
     lost = float(old.energy[k] - new.rows.energy[k])
     margin = float(old.margin[k] + new.rows.margin[k])
-    return GridStep(F, before, new.laws.measures[k], tau, witness, lost, margin)
+    return GridStep(F, before, new.laws.measures[k], tau, witness, lost, margin, said)
 
 
 def told(findings: Iterator[Finding], where: str = "") -> Iterator[Finding]:
@@ -125,8 +125,6 @@ def membership(before: Laws, after: Laws, walls: Walls = None) -> Finding:
         raise Decided(rejected(claim, what))
     if new.kind == "grid" and not same_cells(old, new):
         raise Decided(rejected(claim, "the two densities live on different grids"))
-    if new.kind == "mesh" and not alike(old, new):
-        raise Decided(undecided(claim, "the mesh was changed: no step leads from one to the other"))
     if new.kind not in DISCRETE or not (is_registered(old) and is_registered(new)):
         raise Decided(undecided(claim, f"no arithmetic for steps of a {type(new).__name__}"))
     for laws in (before, after):
@@ -151,6 +149,8 @@ def membership(before: Laws, after: Laws, walls: Walls = None) -> Finding:
     found = at_most(claim, off, bound, (DISCRETE[new.kind],), "the weights do not sum to 1")
     if found.verdict is not Verdict.ACCEPTED:
         raise Decided(found)
+    if new.kind == "mesh" and not alike(old, new):
+        raise Decided(undecided(claim, "the mesh was changed: no step leads from one to the other"))
     return found
 
 

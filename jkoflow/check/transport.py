@@ -64,7 +64,7 @@ def _false(reason: str) -> Decided:
     return Decided(rejected(CLAIM, reason))
 
 
-def _read(witness: Witness, name: str, shape: tuple[int, ...], kinds: str = "biuf") -> Any:
+def read_array(witness: Witness, name: str, shape: tuple[int, ...], kinds: str = "biuf") -> Any:
     """An array of the witness, if it is one: of this shape, real and finite."""
     array = np.asarray(witness.arrays.get(name))
     if kinds != "iu" and array.dtype.kind in kinds:
@@ -83,11 +83,11 @@ def entries(after: Measure, before: Measure, witness: Witness | None) -> Any:
     if witness is None:
         raise Decided(undecided(CLAIM, "no witness: only on the line is none needed"))
     if witness.kind == "pairing":
-        return np.arange(n), _read(witness, "order", (n,), "iu"), after.weights
+        return np.arange(n), read_array(witness, "order", (n,), "iu"), after.weights
     if witness.kind in ("coupling", "grid"):
         k = np.shape(witness.arrays.get("values", ()))[:1] or (0,)
-        integers = (_read(witness, name, k, "iu") for name in ("rows", "columns"))
-        return *integers, _read(witness, "values", k)
+        integers = (read_array(witness, name, k, "iu") for name in ("rows", "columns"))
+        return *integers, read_array(witness, "values", k)
     if witness.kind == "monotone":
         raise _false("a monotone witness needs sorted points with the same masses")
     raise _false(f"a {witness.kind!r} witness does not fit a {after.kind} measure")
@@ -105,7 +105,7 @@ def _coupled(after: Measure, before: Measure, witness: Witness | None) -> Transp
     if witness is not None and after.kind == "mesh" and "f" not in witness.arrays:
         raise Decided(undecided(CLAIM, "no potentials: W2 of the nodes' masses is not certified"))
     if witness is not None:
-        f, g = _read(witness, "f", a.shape), _read(witness, "g", b.shape)
+        f, g = read_array(witness, "f", a.shape), read_array(witness, "g", b.shape)
         finding = duality(after, before, squared, f, g)
     return Transport(np.array([squared]), (X - target)[None], np.array([spread]), finding)
 
@@ -199,4 +199,4 @@ def _matrix(witness: Witness | None, after: Any, before: Any) -> Array:
         raise Decided(undecided(CLAIM, "no witness: the optimal map was not given"))
     if witness.kind != "symmetric-map":
         raise _false(f"a {witness.kind!r} witness does not fit Gaussians")
-    return _read(witness, "matrix", (after.dim, after.dim))
+    return read_array(witness, "matrix", (after.dim, after.dim))
