@@ -16,10 +16,11 @@ import numpy as np
 
 from ..measures.base import Array, Measure
 from ..measures.gaussian import Gaussian
+from ..measures.mesh import Mesh
 from ..measures.particles import Particles
 from ..problem import Problem
 from ..record import Witness
-from ..status import InvalidProblem, JkoflowError, Status
+from ..status import InvalidProblem, JkoflowError, Status, TransportFailed
 from ..store.directory import Directory
 from ..store.format import StoredRun, read_run
 from ..transport.bures import optimal_map
@@ -43,7 +44,8 @@ def complete(
 
     Particles above dimension one get an optimal coupling with dual potentials, by an exact linear
     program whose answer is verified; a pairing or a coupling that came without potentials keeps
-    itself and gets them. Gaussians get the optimal map. Laws on the line need no witness.
+    itself and gets them. Gaussians get the optimal map, the nodes of a mesh potentials for their
+    pairing. Laws on the line need no witness; what a grid needs is known to its stepper only.
 
     Parameters
     ----------
@@ -143,6 +145,8 @@ def witness(after: Measure, before: Measure, given: Witness | None) -> Witness |
         if given is not None:
             return given
         return Witness("symmetric-map", {"matrix": optimal_map(after, before)})
+    if isinstance(after, Mesh) and isinstance(before, Mesh):
+        return _of_nodes(after, before, given)
     if not (isinstance(after, Particles) and isinstance(before, Particles)):
         return given
     if after.dim != before.dim or not _lacks_potentials(given, after.dim):
@@ -187,7 +191,25 @@ def _lacks_potentials(given: Witness | None, dim: int) -> bool:
     return given.kind in ("pairing", "coupling") and not {"f", "g"} <= given.arrays.keys()
 
 
-def _of_pairing(after: Particles, before: Particles, arrays: Mapping[str, Any]) -> Witness | None:
+def _of_nodes(after: Mesh, before: Mesh, given: Witness | None) -> Witness | None:
+    """Node i comes from node i, which is all that a step of one mesh can be; with potentials."""
+    order: Any = np.arange(len(after.nodes))
+    pairing = Witness("pairing", {"order": order}) if given is None else given
+    if pairing.kind != "pairing" or not _lacks_potentials(pairing, after.dim):
+        return given
+    same = np.array_equal(after.simplices, before.simplices)
+    if not (same and np.array_equal(after.mass, before.mass)):
+        return given
+    proved = _of_pairing(after, before, pairing.arrays)
+    if proved is not None:
+        return proved
+    found, f, g = _coupled(after, before)
+    if not _stays_paired(after, before, found):
+        raise TransportFailed("node to node is not the cheapest coupling of the two meshes")
+    return Witness("pairing", {**pairing.arrays, "f": f, "g": g})
+
+
+def _of_pairing(after: Measure, before: Measure, arrays: Mapping[str, Any]) -> Witness | None:
     """A bare pairing, proved without a linear program; None where that fails."""
     order, n = np.asarray(arrays.get("order")), len(after.weights)
     if order.dtype.kind not in "iu" or order.shape != (n,):
@@ -204,7 +226,7 @@ def _of_pairing(after: Particles, before: Particles, arrays: Mapping[str, Any]) 
     return Witness("pairing", {"order": order, "f": found.f, "g": g})
 
 
-def _stays_paired(after: Particles, before: Particles, found: Mapping[str, Array]) -> bool:
+def _stays_paired(after: Measure, before: Measure, found: Mapping[str, Array]) -> bool:
     """Whether each point with itself costs no more than what the solver found.
 
     Of short steps the solver sees the costs between all points, and leaves as much as their
@@ -218,7 +240,7 @@ def _stays_paired(after: Particles, before: Particles, found: Mapping[str, Array
     return bool(own <= found["values"] @ np.einsum("ij,ij->i", apart, apart))
 
 
-def _coupled(after: Particles, before: Particles) -> tuple[dict[str, Any], Array, Array]:
+def _coupled(after: Measure, before: Measure) -> tuple[dict[str, Any], Array, Array]:
     """An optimal coupling of the points with mass, and potentials of all points."""
     x, y = after.points, before.points
     rows, columns = np.flatnonzero(after.weights), np.flatnonzero(before.weights)
