@@ -74,7 +74,8 @@ def judged_on_grid(s: GridStep) -> Iterator[Finding]:
                   "the potential's value is above the coupling's cost")  # fmt: skip
     off, room = max(found.lower - s.said, s.said - found.upper), 2.0 * s.tau * s.resolution
     if not np.isnan(s.said):  # which may be that of the densities, and not of masses at centres
-        yield at_most("stored distance", off, policy.CELLS * room, (), f"W2² is not {s.said!r}")
+        yield at_most("stored distance", off, policy.CELLS * room + policy.EPS * size, (),
+                      f"W2² is not {s.said!r}, as the run says")  # fmt: skip
     assumed = (CELLS.format(s.resolution),)
     excess, least = (w2 / (2.0 * s.tau) - s.lost for w2 in (found.upper, found.lower))
     doubt = Verdict.REJECTED if least > s.margin else Verdict.UNDECIDED
@@ -167,8 +168,7 @@ def stationarity(s: GridStep, low: Array, high: Array) -> Finding:
     """
     for axis in range(low.ndim):
         low, high = _around(low, axis, np.minimum), _around(high, axis, np.maximum)
-    rho = s.after.density
-    off = np.maximum(0.0, np.maximum(low - rho, rho - high))
+    off = np.maximum(0.0, np.maximum(low - s.after.density, s.after.density - high))
     outside = float(off.sum()) * s.after.cell_volume
     doubt = Verdict.UNDECIDED if outside <= policy.OUTSIDE_REJECTED else Verdict.REJECTED
     return at_most("stationarity", outside, policy.OUTSIDE, (),

@@ -21,7 +21,7 @@ from ..measures.mesh import Mesh
 from ..measures.particles import Particles
 from ..problem import Problem
 from ..record import Witness
-from ..status import InvalidProblem, JkoflowError, NotDefined
+from ..status import InvalidProblem, JkoflowError, NotDefined, TransportFailed
 from ..store.directory import Directory
 from ..store.format import StoredRun, read_run
 from ..transport.bures import optimal_map
@@ -33,8 +33,6 @@ from .trajectory import Trajectory
 
 Indices = np.ndarray[Any, np.dtype[np.intp]]
 
-
-_POINTS = (Particles, Mesh)
 
 TOLD = 10
 """So many steps that lack their witness are named one by one."""
@@ -49,11 +47,11 @@ def complete(
 ) -> Trajectory | StoredRun:
     """Add the transport witnesses that the steps of a run lack.
 
-    Particles above dimension one, and the nodes of meshes, get an optimal coupling with dual
-    potentials, by an exact linear program whose answer is verified; a pairing or a coupling that
-    came without potentials keeps itself and gets them. Gaussians get the optimal map. Quantiles,
-    radial laws and particles on the line need no witness. For grids none is found: the potential
-    that proves a step is that of the whole step, not of its transport.
+    Particles above dimension one get an optimal coupling with dual potentials, by an exact linear
+    program whose answer is verified; a pairing or a coupling that came without potentials keeps
+    itself and gets them. Gaussians get the optimal map, the nodes of a mesh potentials for their
+    pairing. Quantiles, radial laws and particles on the line need no witness. For grids none is
+    found: the potential that proves a step is that of the whole step, not of its transport.
 
     Parameters
     ----------
@@ -156,7 +154,9 @@ def witness(after: Measure, before: Measure, given: Witness | None) -> Witness |
     if isinstance(after, Grid) and given is None:
         raise NotDefined("on a grid the witness holds the potential of the whole step, which its "
                          "stepper has to write")  # fmt: skip
-    if not isinstance(after, _POINTS) or after.kind != before.kind:
+    if isinstance(after, Mesh) and isinstance(before, Mesh):
+        return _of_nodes(after, before, given)
+    if not (isinstance(after, Particles) and isinstance(before, Particles)):
         return given
     if after.dim != before.dim or not _lacks_potentials(given, after.dim):
         return given
@@ -198,6 +198,24 @@ def _lacks_potentials(given: Witness | None, dim: int) -> bool:
     if given is None:
         return dim > 1
     return given.kind in ("pairing", "coupling") and not {"f", "g"} <= given.arrays.keys()
+
+
+def _of_nodes(after: Mesh, before: Mesh, given: Witness | None) -> Witness | None:
+    """Node i comes from node i, which is all that a step of one mesh can be; with potentials."""
+    order: Any = np.arange(len(after.nodes))
+    pairing = Witness("pairing", {"order": order}) if given is None else given
+    if pairing.kind != "pairing" or not _lacks_potentials(pairing, after.dim):
+        return given
+    same = np.array_equal(after.simplices, before.simplices)
+    if not (same and np.array_equal(after.mass, before.mass)):
+        return given
+    proved = _of_pairing(after, before, pairing.arrays)
+    if proved is not None:
+        return proved
+    found, f, g = _coupled(after, before)
+    if not _stays_paired(after, before, found):
+        raise TransportFailed("node to node is not the cheapest coupling of the two meshes")
+    return Witness("pairing", {**pairing.arrays, "f": f, "g": g})
 
 
 def _of_pairing(after: Measure, before: Measure, arrays: Mapping[str, Any]) -> Witness | None:

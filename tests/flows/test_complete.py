@@ -12,7 +12,7 @@ from jkoflow import cli
 from jkoflow.check import Verdict, check_run, check_step
 from jkoflow.flows.complete import complete, witness
 from jkoflow.record import Witness
-from jkoflow.status import InvalidProblem, StoreError
+from jkoflow.status import InvalidProblem, StoreError, TransportFailed
 
 RNG = np.random.default_rng(11)
 
@@ -32,7 +32,7 @@ PROBLEMS = {
         jf.QuadraticPotential(0.7) + jf.Entropy() / 2,
         jf.Gaussian([1.0, -2.0], [[2.0, 0.5], [0.5, 0.4]]), 0.2, steps=3,
     ),
-    "mesh": jf.Problem(jf.QuadraticPotential(1.0), jf.Mesh.disc(1.0, 2), 0.3, steps=3),
+    "mesh": jf.Problem(jf.QuadraticPotential(0.7, [0.3, -0.1]), jf.Mesh.disc(1.2, 3), 0.3, steps=3),
 }  # fmt: skip
 
 
@@ -86,6 +86,19 @@ def test_a_bare_pairing_that_is_not_optimal_stays_and_is_rejected():
     whole = complete(problem, theirs)
     assert np.array_equal(whole.records[1].witness.arrays["order"], order)
     assert check_run(problem, whole)["transport"].verdict is Verdict.REJECTED
+
+
+def test_a_mesh_gets_potentials_where_node_to_node_is_optimal_and_is_told_where_not():
+    """Convex maps are optimal, however far they go; a half turn is not."""
+    mu = jf.Mesh.disc(1.2, 3)
+    bare = Witness("pairing", {"order": np.arange(len(mu.nodes))})
+    far = mu.with_nodes(mu.nodes * [40.0, 0.1] + [7.0, 0.0])
+    for given in (None, bare):
+        assert witness(far, mu, given).arrays.keys() == {"order", "f", "g"}
+        with pytest.raises(TransportFailed, match="not the cheapest"):
+            witness(mu.with_nodes(-mu.nodes), mu, given)
+    other = jf.Mesh(mu.nodes, np.roll(mu.simplices, 1, axis=0), mu.mass)
+    assert witness(other, mu, None) is None and witness(other, mu, bare) is bare
 
 
 @pytest.mark.parametrize("order", [[0.0, 1.0, 2.0], [0, 1], [0, 1, 7], [0, 0, 1], [[0], [1], [2]]])
