@@ -60,8 +60,9 @@ def quantile_distance(one: Rule, other: Rule) -> float:
     s, ends = np.unique(np.concatenate(levels)), []
     for rule, level in zip((one, other), levels, strict=True):
         i = np.searchsorted(level, s[:-1], side="right") - 1
-        slope = (rule.pieces[i, 1] - rule.pieces[i, 0]) / (level[i + 1] - level[i])
-        ends.append(rule.pieces[i, 0] + slope * (np.stack([s[:-1], s[1:]]) - level[i]))
+        # the share of a piece first: the slope of one that holds 1e-310 is infinite
+        share = (np.stack([s[:-1], s[1:]]) - level[i]) / (level[i + 1] - level[i])
+        ends.append(rule.pieces[i, 0] + (rule.pieces[i, 1] - rule.pieces[i, 0]) * share)
     a, b = ends[0] - ends[1]
     return math.sqrt(float(np.diff(s) @ (a * a + a * b + b * b)) / 3.0)
 

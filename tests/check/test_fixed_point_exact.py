@@ -629,6 +629,19 @@ def test_grids_are_judged_by_the_masses_of_their_cells(dim):
     assert hot["equation"].measured == pytest.approx(kl, rel=0.02)
 
 
+@pytest.mark.parametrize("least", [1e-300, 5e-324, 0.0])
+def test_grids_with_cells_of_hardly_any_mass_have_distances_too(least):
+    """exp(−4x⁴) falls through all that floating point has, to 5e-324 and then to nothing."""
+    F = jf.Potential(lambda x: x[:, 0] ** 4) + jf.Entropy() / 4.0
+    mu = jf.Grid.from_function(
+        lambda x: np.maximum(np.exp(-4.0 * x[:, 0] ** 4), least), -5.0, 5.0, (601,)
+    )
+    assert ((mu.mass > 0) & (mu.mass < 1e-299)).any()
+    report = check_fixed_point(F, mu)
+    assert report.verdict is A, report.text()
+    assert report["W2"].measured < 1e-4  # what quadrature is allowed; off by nothing
+
+
 def test_centre_values_on_a_grid_are_off_by_the_fourth_power_of_h():
     """Their masses are off by h²/24 of second derivatives, and KL is quadratic in that."""
     F, found = jf.Entropy() / 2.0 + jf.QuadraticPotential(1.0), []

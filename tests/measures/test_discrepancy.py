@@ -18,6 +18,7 @@ from jkoflow.measures.discrepancy import (
     quantile_distance,
     variation_and_distance,
 )
+from jkoflow.measures.quadrature import Rule
 from jkoflow.measures.rules import rules_of
 
 ONE, TWO = jf.Gaussian(0.4, 0.5), jf.Gaussian(-0.3, 2.0)
@@ -78,6 +79,15 @@ def test_quantile_distance_is_exact_for_uniform_laws():
     exact = math.sqrt(0.5 * 4 + quad(lambda s: (2.5 + 5 * (s - 0.5) - s) ** 2, 0.5, 1)[0])
     assert quantile_distance(*rules) == pytest.approx(exact, rel=1e-14)
     assert quantile_distance(rules[0], rules[0]) == 0.0
+
+
+@pytest.mark.parametrize("least", [1e-290, 1e-310, 5e-324, 0.0])
+def test_quantile_distance_where_there_is_hardly_any_mass(least):
+    """A piece that holds 1e-310 has a quantile function whose slope is beyond all numbers."""
+    pieces = np.array([[-7.0, 0.0], [0.0, 1.0]])
+    one, two = (Rule(p.mean(axis=1)[:, None], np.array([least, 1.0]), np.zeros(2), p, 0.0)
+                for p in (pieces, pieces + 0.25))  # fmt: skip
+    assert quantile_distance(one, two) == pytest.approx(0.25, rel=1e-14)
 
 
 def test_the_bound_by_the_divergence_holds_for_shifts():
