@@ -254,7 +254,7 @@ def _check_version(data: bytes, file: Path) -> None:
     if head.get("format") != NAME:
         raise StoreError(f"{file} does not describe a run of jkoflow")
     version = head.get("version")
-    if not isinstance(version, int) or version < 1:
+    if type(version) is not int or version < 1:  # no bool, which is an int too
         raise StoreError(f"{file}: {version!r:.40} is no version number")
     if version > VERSION:
         raise StoreError(

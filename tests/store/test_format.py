@@ -117,7 +117,7 @@ def test_a_version_from_the_future_says_what_to_do(stored):
         read_run(stored)
 
 
-@pytest.mark.parametrize("version", [0, -1, "1", None, 1.5])
+@pytest.mark.parametrize("version", [0, -1, "1", None, 1.5, True])
 def test_senseless_versions_are_refused(stored, version):
     reheaded(stored, version=version)
     with pytest.raises(StoreError, match="version"):
