@@ -11,6 +11,7 @@ import pytest
 import jkoflow as jf
 from jkoflow.check import Finding, Verdict, check_functional, check_step
 from jkoflow.check.minimality import MIXED
+from jkoflow.flows.complete import witness
 from jkoflow.functionals.divergence import MMD
 from jkoflow.functionals.kernels import GaussianKernel
 from jkoflow.record import Witness
@@ -172,3 +173,15 @@ def test_false_claims_are_found_by_attack(claim: str) -> None:
     false = {"convexity_of_variation": lambda mu: -0.5, "lower_bound_near": lambda mu, r: 1.0 + r}
     setattr(F, claim, false[claim])
     assert check_functional(F, mu, rng=0)[name].verdict is Verdict.REJECTED
+
+
+@pytest.mark.parametrize(("tau", "verdict"), [(0.9, Verdict.ACCEPTED), (1.1, None), (3.0, None)])
+def test_a_saddle_is_stationary_and_no_minimiser(tau: float, verdict: Verdict | None) -> None:
+    """At 0 of x⁴/4 − x²/2 nothing moves; |y|²/(2τ) keeps it the minimiser for τ ≤ 1 only."""
+    F = jf.Potential(
+        lambda x: (x**4 / 4 - x**2 / 2).sum(axis=1), lambda x: x**3 - x, convexity=-1.0
+    )
+    for mu in (jf.Particles(np.zeros((3, 1))), jf.Particles([[0.0, 0.0]])):
+        report = check_step(F, mu, mu, tau, witness=witness(mu, mu, None))
+        assert report["stationarity"].verdict is Verdict.ACCEPTED
+        assert report.verdict is (verdict or Verdict.UNDECIDED), report.text()
