@@ -7,6 +7,8 @@ import inspect
 import json
 import re
 from collections.abc import Callable
+from itertools import chain
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -123,16 +125,24 @@ def _captured(function: Any, seen: frozenset[int]) -> dict[str, Any]:
             found[name] = cell.cell_contents
         except ValueError:  # a cell not filled yet
             continue
-    for name in function.__code__.co_names:
+    for name in _names_read(function.__code__):
         value = function.__globals__.get(name)
-        if isinstance(value, (bool, int, float, str, np.ndarray, np.number)):
+        if isinstance(value, (bool, int, float, str, tuple, np.ndarray, np.number)):
             found[name] = value
     captured: dict[str, Any] = {}
     if found:
         captured["captured"] = _describe(found, seen)
     if function.__defaults__:
         captured["defaults"] = _describe(list(function.__defaults__), seen)
+    if function.__kwdefaults__:
+        captured["keywords"] = _describe(function.__kwdefaults__, seen)
     return captured
+
+
+def _names_read(code: CodeType) -> list[str]:
+    """Names of a function's code, and of the lambdas and generators that are written in it."""
+    inner = [_names_read(c) for c in code.co_consts if inspect.iscode(c)]
+    return [*code.co_names, *chain.from_iterable(inner)]
 
 
 def spec_digest(spec: Any) -> str:

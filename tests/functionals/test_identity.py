@@ -30,6 +30,36 @@ def capturing(thing: Any) -> Any:
     return lambda x: (x**2).sum(axis=1) * (thing is not None)
 
 
+STRENGTH, PAIR = 1.0, (1.0, 2.0)
+
+
+def inside(x: Any) -> Any:
+    """STRENGTH is read by the generator, and PAIR[0] by a lambda."""
+    twice = lambda y: PAIR[0] * y  # noqa: E731
+    return sum(STRENGTH * twice(y) @ y for y in x)
+
+
+@pytest.mark.parametrize(("name", "other"), [("STRENGTH", 1.0 + 1e-9), ("PAIR", (1.0 + 1e-9, 2.0))])
+def test_what_is_read_by_what_is_written_inside_is_told_apart(
+    name: str, other: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = spec_digest(describe(inside))
+    assert spec_digest(describe(inside)) == before
+    monkeypatch.setitem(inside.__globals__, name, other)
+    assert spec_digest(describe(inside)) != before
+
+
+def test_defaults_of_keywords_are_told_apart() -> None:
+    def of(strength: float) -> Any:
+        def V(x: Any, *, strength: float = strength) -> Any:
+            return strength * (x**2).sum(axis=1)
+
+        return V
+
+    one, same, other = (spec_digest(describe(of(c))) for c in (1.0, 1.0, 1.0 + 1e-9))
+    assert one == same != other
+
+
 def test_states_in_slots_are_told_apart() -> None:
     assert describe(Slotted(2.0)) == describe(Slotted(2.0)) != describe(Slotted(3.0))
     assert describe(capturing(Slotted(2.0))) != describe(capturing(Slotted(3.0)))
