@@ -173,9 +173,11 @@ def _variations(S: Any, w: Array, x: Array) -> Array:
 
 
 def _linear(S: Any, w: Array, x: Array) -> Part:
-    """∫V dρ: points of all measures at once, V from δF up to a constant that one value fixes."""
+    """∫V dρ: points of all measures at once, V from δF up to a constant that one value fixes: the
+    least, whose rounding the others then have besides their own."""
     flat = x.reshape(-1, x.shape[2])
     values = _variations(S, w, x) @ w
-    values = values + (S.value_at_points(x[0], w) - values[0])
+    k = int(np.argmin(np.abs(values)))
+    values = values + (S.value_at_points(x[k], w) - values[k])
     any_weights = np.broadcast_to(1.0 / len(flat), len(flat))
     return values, np.asarray(S.gradient_at_points(flat, any_weights)).reshape(x.shape)
