@@ -113,7 +113,8 @@ class Noise(NamedTuple):
     @staticmethod
     def at(F: Functional, mu: Measure) -> Noise:
         """Measured at one measure, as `evaluate` does, with the arithmetic of `at_many`."""
-        here = at_many(F, laws := Laws([mu]))
+        laws = Laws([mu])
+        here = at_many(F, laws)
         try:
             there = at_many(F.at_scale(4.0 * F.difference_scale), moved := Laws([nudged(mu)]))
             blur = laws.apart(here.gradient, moved, there.gradient)[0]

@@ -140,7 +140,7 @@ def _against_the_dual(
         surplus = np.where(bought > 0, star.surplus(price + shift, bought), 0.0)
     band = [np.nan_to_num(star.density(price + shift + off), nan=0.0, posinf=np.inf)
             for off in (-s.resolution, s.resolution)]  # fmt: skip
-    yield stationarity(s, *band)
+    yield stationarity(s, found.upper, *band)
     if smooth.terms and not smooth.convex_in_mixtures:
         yield undecided(claim, "the smooth part does not claim to be convex along mixtures")
         return
@@ -159,18 +159,21 @@ def _against_the_dual(
                   f"{s.resolution:.3g} is one cell's resolution", Verdict.UNDECIDED)  # fmt: skip
 
 
-def stationarity(s: GridStep, low: Array, high: Array) -> Finding:
+def stationarity(s: GridStep, squared: float, low: Array, high: Array) -> Finding:
     """The mass by which ρ leaves the band of what its potential buys in the cells around.
 
     ψ^c over centres is too large by up to Σh²/(8τ), hence a band for every cell. A cell's mean
     lies between what is bought at its corners; its own price, at its centre only, may miss an
-    edge of the support that runs through it.
+    edge of the support that runs through it. In steps (of this W2²) that are shorter than a cell
+    masses may be stuck at centres, and prices with them.
     """
     for axis in range(low.ndim):
         low, high = _around(low, axis, np.minimum), _around(high, axis, np.maximum)
     off = np.maximum(0.0, np.maximum(low - s.after.density, s.after.density - high))
     outside = float(off.sum()) * s.after.cell_volume
-    doubt = Verdict.UNDECIDED if outside <= policy.OUTSIDE_REJECTED else Verdict.REJECTED
+    far = squared > (s.before.spacing**2).sum()
+    clear = outside > (policy.OUTSIDE_REJECTED if far else 10.0 * policy.OUTSIDE_REJECTED)
+    doubt = Verdict.REJECTED if clear else Verdict.UNDECIDED
     return at_most("stationarity", outside, policy.OUTSIDE, (),
                    "the density is not the one that its potential buys", doubt)  # fmt: skip
 

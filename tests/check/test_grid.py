@@ -382,14 +382,32 @@ def test_a_density_may_lie_between_its_neighbours_prices() -> None:
             for j in range(6):
                 near = np.s_[max(i - 1, 0) : i + 2, max(j - 1, 0) : j + 2]
                 off += max(0.0, low[near].min() - 1 / 30, 1 / 30 - high[near].max())
-        assert stationarity(s, low, high).measured == pytest.approx(off, rel=1e-12, abs=1e-15)
-    for part, verdict in ((0.999, Verdict.ACCEPTED), (1.001, Verdict.UNDECIDED),
-                          (9.99, Verdict.UNDECIDED), (10.01, Verdict.REJECTED)):  # fmt: skip
-        level = (1.0 - part * 2e-3) / 30.0
-        flat = np.full((5, 6), level)
-        assert stationarity(s, 0.0 * flat, flat).verdict is verdict
+        assert stationarity(s, 1.0, low, high).measured == pytest.approx(off, rel=1e-12, abs=1e-15)
+    far, near = 2.0 * (1.0 + 1e-9), 2.0  # W2², and |h|²: up to a cell masses may be stuck
+    for part, squared, verdict in (
+        (0.999, far, Verdict.ACCEPTED), (1.001, far, Verdict.UNDECIDED),
+        (9.99, far, Verdict.UNDECIDED), (10.01, far, Verdict.REJECTED),
+        (10.01, near, Verdict.UNDECIDED), (99.9, near, Verdict.UNDECIDED),
+        (100.1, near, Verdict.REJECTED),
+    ):  # fmt: skip
+        flat = np.full((5, 6), (1.0 - part * 2e-3) / 30.0)
+        assert stationarity(s, squared, 0.0 * flat, flat).verdict is verdict
         flat = np.full((5, 6), (1.0 + part * 2e-3) / 30.0)
-        assert stationarity(s, flat, 2.0 * flat).verdict is verdict
+        assert stationarity(s, squared, flat, 2.0 * flat).verdict is verdict
+
+
+@pytest.mark.parametrize(("cells", "tau"), [(128, 0.02), (64, 0.05)])
+def test_a_crowd_that_moves_by_less_than_a_cell_is_not_rejected(cells: int, tau: float) -> None:
+    """At its front whole cells are full or not, and prices are off by more than half a cell."""
+    start = jf.Grid.from_function(lambda x: np.exp(-((x[:, 0] - 0.3) ** 2)), -4, 4, (cells,))
+    F = jf.QuadraticPotential(1.0) + jf.Congestion(1.3 * start.density.max())
+    problem = jf.Problem(F, start, tau=tau, steps=3)
+    report = jf.check_run(problem, jf.flow(problem))
+    assert report["stationarity"].verdict is Verdict.UNDECIDED, report.text()
+    assert report.verdict is Verdict.UNDECIDED
+    other = jf.QuadraticPotential(1.3) + jf.Congestion(1.3 * start.density.max())
+    report = jf.check_run(jf.Problem(other, start, tau=tau, steps=3), jf.flow(problem))
+    assert report["stationarity"].verdict is Verdict.REJECTED, report.text()
 
 
 def test_a_step_loses_energy_up_to_the_rounding_of_both_ends(honest) -> None:
