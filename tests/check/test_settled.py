@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -114,3 +116,24 @@ def test_gaussians_settle_in_small_units_too():
     problem = jf.Problem(F, jf.Gaussian(1.0, 1.0), tau=0.3 / energy, steps=3)
     report, doubtful = words(problem)
     assert doubtful == {"minimality"}, report  # of which F claims nothing
+
+
+@pytest.mark.parametrize("start", [
+    jf.Quantiles.normal(0.3, 1.0, 20), jf.Gaussian(0.3, 1.0), jf.Gaussian([0.3, -0.2], np.eye(2)),
+])  # fmt: skip
+def test_a_value_that_is_a_difference_of_larger_numbers_is_no_fault_of_the_run(start) -> None:
+    """log cosh x, computed so, is right to 1e-16 and no better, however small it is: near 0 it is
+    0 while its gradient is not. The run is not accused of that, and a step not taken still is."""
+    V = jf.Potential(
+        lambda x: np.log(np.cosh(x)).sum(axis=1), gradient=np.tanh,
+        hessian=lambda x: np.cosh(x)[:, :, None] ** -2 * np.eye(x.shape[1]), convexity=0.0,
+    )  # fmt: skip
+    problem = jf.Problem(V, start, tau=0.5, steps=60)
+    run = jf.flow(problem)
+    report = jf.check_run(problem, run)
+    assert abs(run.final.points).max() < 1e-8
+    assert report.verdict is not jf.Verdict.REJECTED, report.text()
+    assert {f.claim for f in report.findings if f.verdict is not jf.Verdict.ACCEPTED} <= {"energy"}
+    record = dataclasses.replace(run.records[49], measure=run.records[48].measure)
+    run.records[49] = record
+    assert jf.check_run(problem, run)["stationarity"].verdict is jf.Verdict.REJECTED

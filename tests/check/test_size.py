@@ -42,7 +42,7 @@ GROUPS = {
     "the predicate of a step": (
         512, ("evaluate", "minimality", "policy", "residual", "step", "transport", "verdict"),
     ),
-    "the judge of runs": (319, ("__init__", "convex", "run", "taken")),
+    "the judge of runs": (326, ("__init__", "convex", "run", "taken")),
     "functionals": (231, ("around", "claims", "derivatives", "functional")),
     "fixed points": (193, ("fixed_point", "proximal_gibbs")),
     "grids": (160, ("grid", "weak")),
