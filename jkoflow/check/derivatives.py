@@ -8,6 +8,7 @@ import numpy as np
 
 from ..functionals.curves import Curve, displacement
 from ..measures.base import Array
+from ..measures.displacements import displacement_along
 from ..status import InvalidFunctional
 from . import policy
 from .around import Around, breadth
@@ -22,8 +23,12 @@ def gradient(a: Around) -> Iterator[Finding]:
     mu, here, found = a.here.measure, a.here, []
     if np.isnan(a.values).any():
         raise InvalidFunctional("F is NaN near the measure")
-    nearest = a.at([t * v for v in a.tangents for t in _SCALES[:2]]).reshape(-1, 2)
-    for number, (v, (one, two)) in enumerate(zip(a.fields, nearest, strict=True)):
+    # an error in the length of a gradient shows in full along itself, and little along others
+    own = a.F.smooth.gradient(mu) if a.F.smooth.terms else here.gradient
+    own = displacement_along(mu, own, breadth(here))
+    fields = [*a.fields, own] if own.any() else a.fields
+    nearest = a.at([t * mu.tangent(v) for v in fields for t in _SCALES[:2]]).reshape(-1, 2)
+    for number, (v, (one, two)) in enumerate(zip(fields, nearest, strict=True)):
         curve, length = displacement(a.F, mu, v, here.gradient), norm(v, mu.weights)
         curve = curve._replace(size=here.size * length, known={_SCALES[0]: one, _SCALES[1]: two})
         known = here.energy, here.margin, here.blur * length

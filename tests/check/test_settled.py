@@ -129,11 +129,12 @@ def test_a_value_that_is_a_difference_of_larger_numbers_is_no_fault_of_the_run(s
         hessian=lambda x: np.cosh(x)[:, :, None] ** -2 * np.eye(x.shape[1]), convexity=0.0,
     )  # fmt: skip
     problem = jf.Problem(V, start, tau=0.5, steps=60)
-    run = jf.flow(problem)
+    run = jf.flow(problem, throw=False)  # the line search on the line sees no decrease in the end
     report = jf.check_run(problem, run)
-    assert abs(run.final.points).max() < 1e-8
+    assert len(run.records) > 50 and abs(run.final.points).max() < 1e-8
     assert report.verdict is not jf.Verdict.REJECTED, report.text()
-    assert {f.claim for f in report.findings if f.verdict is not jf.Verdict.ACCEPTED} <= {"energy"}
+    doubtful = {f.claim for f in report.findings if f.verdict is not jf.Verdict.ACCEPTED}
+    assert doubtful <= {"energy", "completeness"}
     record = dataclasses.replace(run.records[49], measure=run.records[48].measure)
     run.records[49] = record
     assert jf.check_run(problem, run)["stationarity"].verdict is jf.Verdict.REJECTED

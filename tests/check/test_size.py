@@ -43,7 +43,7 @@ GROUPS = {
         512, ("evaluate", "minimality", "policy", "residual", "step", "transport", "verdict"),
     ),
     "the judge of runs": (326, ("__init__", "convex", "run", "taken")),
-    "functionals": (231, ("around", "claims", "derivatives", "functional")),
+    "functionals": (234, ("around", "claims", "derivatives", "functional")),
     "fixed points": (193, ("fixed_point", "proximal_gibbs")),
     "grids": (160, ("grid", "weak")),
     "runs of second order": (188, ("second_order",)),
