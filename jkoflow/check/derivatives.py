@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import compress
 
 import numpy as np
 
@@ -38,9 +39,10 @@ def gradient(a: Around) -> Iterator[Finding]:
         elif f.verdict is Verdict.REJECTED and curve.kinked(list(_SCALES[:-1]), *known):
             f = undecided(f.claim, f"{f.reason}: F has a kink here", f.where)
         found.append(f)
-    # without the directions that rounding hides, if others are seen
-    clear = [f for f in found if f.verdict is not Verdict.UNDECIDED]
-    yield from clear if len(clear) > 1 else found
+    # without the directions that rounding hides, if others are seen; its own, which leaves points
+    # of gradient 0 where they are, is not one of those
+    clear = [f.verdict is not Verdict.UNDECIDED for f in found]
+    yield from compress(found, clear) if sum(clear[: len(a.fields)]) > 1 else found
 
 
 def first_variation(a: Around) -> Iterator[Finding]:
