@@ -41,6 +41,13 @@ def heavier(rng: np.random.Generator, n: int, dim: int) -> np.ndarray:
     return rng.standard_t(5, (n, dim)) * (3 / 5) ** 0.5
 
 
+def correlated(rng: np.random.Generator, n: int, dim: int) -> np.ndarray:
+    """Normal, but for a correlation of .6 between the first two coordinates."""
+    x = normal(rng, n, dim)
+    x[:, 1] = 0.6 * x[:, 0] + 0.8 * x[:, 1]
+    return x
+
+
 def modes(share: float) -> Sampler:
     def draw(rng: np.random.Generator, n: int, dim: int) -> np.ndarray:
         x = normal(rng, n, dim)
@@ -99,6 +106,7 @@ CASES: dict[str, tuple[object, Sampler, Sampler]] = {
     "modes 80/20": (BIMODAL, modes(0.8), modes(0.5)),
     "missing mode": (BIMODAL, modes(1.0), modes(0.5)),
     "tails t(5)": (NORMAL, heavier, normal),
+    "correlation .6": (NORMAL, correlated, normal),
 }
 
 

@@ -9,7 +9,7 @@ import jkoflow as jf
 from jkoflow.check.samples import battery as samples_battery
 from jkoflow.check.samples import statistics as statistic
 from jkoflow.check.samples.paths import Paths
-from jkoflow.check.samples.resampling import independent, signs
+from jkoflow.check.samples.resampling import chain, independent, signs
 from jkoflow.check.samples.statistics import stein_kernel, stein_moments, symmetric_t
 
 RNG = np.random.default_rng(0)
@@ -48,17 +48,46 @@ def off_diagonal(z, s):
     return h.sum() - np.trace(h)
 
 
+def correlation(z, s, sign=1.0):
+    """Student's t² for mean zero, in the plane."""
+    b = z / np.sqrt(1 + z * z)
+    g = sign * (s[:, 0] * b[:, 1] + s[:, 1] * b[:, 0])
+    return len(g) * g.mean() ** 2 / g.var()
+
+
 def test_forces_are_tested_by_their_definitions():
     z, s = forces_of(40)
     order, rng = independent(40), np.random.default_rng(1)
     flips = signs(40, 30, rng)
     found = samples_battery._by_forces(z, s, order, flips)
-    assert list(found) == ["kernel Stein discrepancy", "Stein moments"]
+    assert list(found) == ["kernel Stein discrepancy", "Stein moments", "Stein correlations"]
     assert found["kernel Stein discrepancy"].observed == pytest.approx(off_diagonal(z, s))
     t = symmetric_t(stein_moments(z, s))
     assert found["Stein moments"].observed == pytest.approx(np.abs(t).max() ** 2)
+    assert found["Stein correlations"].observed == pytest.approx(correlation(z, s))
+    resampled = [correlation(z, s, flips[:, k]) for k in range(1, 31)]
+    np.testing.assert_allclose(found["Stein correlations"].own, resampled)
     for test in found.values():
         assert len(test.own) == len(test.common) == 30
+
+
+def test_correlations_of_a_chain_are_of_sums_over_its_blocks():
+    z, s = forces_of(200)
+    order = chain(3.0, 200)
+    found = samples_battery._by_forces(z, s, order, signs(order.blocks, 20, RNG))
+    b = z / np.sqrt(1 + z * z)
+    g = np.bincount(order.block, s[:, 0] * b[:, 1] + s[:, 1] * b[:, 0])
+    exact = len(g) * g.mean() ** 2 / g.var()
+    assert 1 < len(g) < 200
+    assert found["Stein correlations"].observed == pytest.approx(exact)
+
+
+def test_the_line_has_no_correlations():
+    for n in (60, 1100):  # by paths, and by signs
+        report = jf.check_samples(
+            jf.QuadraticPotential(1.0) + jf.Entropy(), RNG.normal(size=(n, 1)), rng=0
+        )
+        assert "not rejected: Stein correlations" not in [f.claim for f in report.findings]
 
 
 @pytest.mark.parametrize("copies", [20, 1250, 1251, 13_890])
@@ -78,6 +107,10 @@ def test_choices_from_paths_are_held_against_by_the_same_definitions(copies):
     test = found["Stein moments"]
     assert test.observed == pytest.approx(moments[0]) and len(test.own) == copies
     np.testing.assert_allclose(test.own[:20], moments[1:])
+    test = found["Stein correlations"]
+    assert test.common is signed["Stein correlations"].common and len(test.own) == copies
+    correlations = [correlation(*q) for q in both]
+    np.testing.assert_allclose([test.observed, *test.own[:20]], correlations)
     test, before = found["kernel Stein discrepancy"], signed["kernel Stein discrepancy"]
     if copies == 13_890:  # more than 25 million pairs in half of the choices
         assert test is before
@@ -235,4 +268,4 @@ def test_masses_by_bridges_are_a_family_of_their_own():
     names = [f.claim for f in jf.check_samples(F, np.abs(x), rng=0).findings]
     assert "not rejected: mode masses" not in names
     names = [f.claim for f in jf.check_samples(F, x, rng=0, reference=x[::-1]).findings]
-    assert len(names) == 6 and len(set(names)) == 6
+    assert len(names) == 7 and len(set(names)) == 7

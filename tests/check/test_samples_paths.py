@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import gumbel_r, kstest, norm
 
 from jkoflow.check.samples import paths as sp
+from jkoflow.check.samples.statistics import largest_correlation
 from jkoflow.status import InvalidFunctional
 
 
@@ -135,6 +136,24 @@ def test_choices_are_exact_for_few_points(n):
         means = np.concatenate([s.mean(axis=(1, 2)) for _, s in paths.choices(99, rng)])
         ties = (means[1:] == means[0]).sum()
         ranks.append((np.sum(means[1:] < means[0]) + rng.random() * (1 + ties)) / 100)
+    assert kstest(ranks, "uniform").pvalue > 1e-3
+
+
+def test_the_largest_correlation_is_exact_for_few_points():
+    """Of twelve points of Gumbel coordinates in R^4: the rank among choices is uniform."""
+    rng = np.random.default_rng(16)
+    ranks = []
+    for _ in range(300):
+        x = rng.gumbel(size=(12, 4))
+        paths = sp.paths_through(x, gumbel_score, sp.ratio_of(gumbel), rng, 30)
+        assert paths is not None
+        found = [
+            largest_correlation(*both)
+            for b in paths.choices(99, rng)
+            for both in zip(*b, strict=True)
+        ]
+        t = np.array(found)
+        ranks.append(((t[1:] < t[0]).sum() + rng.random() * (1 + (t[1:] == t[0]).sum())) / 100)
     assert kstest(ranks, "uniform").pvalue > 1e-3
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
-from scipy.stats import skew
+from scipy.stats import kstest, skew
 
 from jkoflow.check.samples import statistics as st
 
@@ -201,3 +203,74 @@ def test_pairs_on_two_sides_of_a_tile_are_left_out_too():
     exact = -(v.T @ np.where(near, 0.0, np.abs(z - z.T)) @ v)[0]
     found = st.quadratic_forms(st.distances(z), v, block, 1)
     np.testing.assert_allclose(found, exact, rtol=1e-6)
+
+
+def all_pairs(z, s):
+    """s_j b(z_k) + s_k b(z_j), pair by pair, as columns."""
+    b = z / np.sqrt(1.0 + z * z)
+    pairs = itertools.combinations(range(z.shape[1]), 2)
+    return {(j, k): s[:, j] * b[:, k] + s[:, k] * b[:, j] for j, k in pairs}
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3, 6, 7])
+def test_each_pair_of_coordinates_comes_once(dim):
+    rng = np.random.default_rng(11)
+    z, s = rng.normal(size=(2, 9, dim))
+    parts = list(st.stein_correlations(z, s))
+    assert all(part.shape[1] <= dim for part in parts)
+    found = np.concatenate([np.zeros((9, 0)), *parts], axis=1).T
+    exact = np.array(list(all_pairs(z, s).values())).reshape(-1, 9)
+    assert found.shape == exact.shape == (dim * (dim - 1) // 2, 9)
+    by_rows = [np.array(sorted(rows.tolist())).reshape(-1, 9) for rows in (found, exact)]
+    np.testing.assert_allclose(*by_rows, rtol=1e-12)
+
+
+@pytest.mark.parametrize("together", [7, 3])
+def test_the_largest_correlation_is_students(together, monkeypatch):
+    """Of all seven coordinates, and of groups 012, 34 and 56 of at most three."""
+    monkeypatch.setattr(st, "TOGETHER", together)
+    rng = np.random.default_rng(12)
+    z, s = rng.exponential(size=(2, 40, 7)) - 0.8
+    group = np.zeros(7) if together == 7 else np.array([0, 0, 0, 1, 1, 2, 2])
+    values = [g for (j, k), g in all_pairs(z, s).items() if group[j] == group[k]]
+    assert len(values) == (21 if together == 7 else 5)
+    exact = max(abs(np.sqrt(40) * g.mean() / g.std()) for g in values)
+    assert st.largest_correlation(z, s) == pytest.approx(exact, rel=1e-10)
+    flips = np.where(rng.random((40, 5)) < 0.5, -1.0, 1.0)
+    flips[:, 0] = 1.0
+    found = np.max([st.largest_t(part, flips) for part in st.stein_correlations(z, s)], axis=0)
+    signed = [[np.sqrt(40) * (g * v).mean() / (g * v).std() for g in values] for v in flips.T]
+    np.testing.assert_allclose(found, np.abs(signed).max(axis=1), rtol=1e-10)
+    assert found[0] == pytest.approx(exact, rel=1e-10)
+
+
+def test_correlations_of_nothing_are_none():
+    for z, s in (np.zeros((2, 5, 3)), np.ones((2, 5, 3)), np.ones((2, 5, 1))):
+        assert np.isfinite(st.largest_correlation(z, s))
+    assert st.largest_correlation(np.zeros((5, 3)), np.zeros((5, 3))) == 0.0
+
+
+def test_stein_correlations_have_mean_zero_under_the_law():
+    """N(0, Σ) with Σ₁₂ = .6, against its own score and against that of N(0, I)."""
+    t, g = np.polynomial.hermite_e.hermegauss(60)
+    x = np.stack([m.ravel() for m in np.meshgrid(t, t)], axis=1)
+    w = np.outer(g, g).ravel() / (2 * np.pi)
+    x[:, 1] = 0.6 * x[:, 0] + 0.8 * x[:, 1]
+    precision = np.linalg.inv([[1.0, 0.6], [0.6, 1.0]])
+    (true,), (wrong,) = st.stein_correlations(x, -x @ precision), st.stein_correlations(x, -x)
+    exact = -2 * 0.6 * (w @ (x[:, 0] ** 2 / np.sqrt(1 + x[:, 0] ** 2)))  # E[z₂ | z₁] = .6 z₁
+    # the pole at i again
+    assert abs(w @ true[:, 0]) < 1e-4 and abs(w @ wrong[:, 0] - exact) < 1e-4 < -exact
+
+
+def test_signs_of_pairs_are_exact_for_normal_coordinates():
+    """Each s_j b(z_k) + s_k b(z_j) is symmetric under N(0, I): the rank among signs is uniform."""
+    rng = np.random.default_rng(14)
+    ranks = []
+    for _ in range(400):
+        z = rng.normal(size=(15, 6))
+        flips = np.where(rng.random((15, 100)) < 0.5, -1.0, 1.0)
+        flips[:, 0] = 1.0
+        t = np.max([st.largest_t(part, flips) for part in st.stein_correlations(z, -z)], axis=0)
+        ranks.append((np.sum(t[1:] < t[0]) + rng.random()) / 100)
+    assert kstest(ranks, "uniform").pvalue > 1e-3

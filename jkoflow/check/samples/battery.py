@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -69,15 +70,23 @@ def _inflation(
     """By how much the variance of a Stein moment grows as ρ* follows the sample's errors.
 
     Random signs stand for these errors. Σ_i σ_i g(x_i) is what they do directly; the score moves
-    by its derivative in the weights along σ/n. The largest ratio over the moments, at least 1.
+    by its derivative in the weights along σ/n. The largest ratio over the moments, at least 1,
+    those of pairs of coordinates among them.
     """
-    n, base = len(z), statistic.stein_moments(z, s)
-    direct, together = [], []
+    n = len(z)
+
+    def totals(score: Array, weights: Array) -> Array:
+        features = chain(
+            [statistic.stein_moments(z, score)], statistic.stein_correlations(z, score)
+        )
+        return np.concatenate([weights @ g for g in features])
+
+    ones, direct, together = np.ones(n), [], []
+    base = totals(s, ones)
     for sign in (flips - flips.mean(axis=0)).T:
         moved = 2.0 * (weighted((1.0 + 0.5 * sign) / n) * scale - s)
-        response = statistic.stein_moments(z, s + moved) - base
-        direct.append(sign @ base)
-        together.append(direct[-1] + response.sum(axis=0))
+        direct.append(totals(s, sign))
+        together.append(direct[-1] + totals(s + moved, ones) - base)
     ratio = np.square(together).sum(axis=0) / np.square(direct).sum(axis=0)
     return max(1.0, float(ratio.max()))
 
@@ -89,10 +98,15 @@ def _by_forces(z: Array, s: Array, order: Order, flips: Array) -> dict[str, Resa
     each = _light(flips[order.block])
     discrepancy = statistic.quadratic_forms(kernel, each, order.block, order.gap)
     moments = statistic.largest_mean(order.sums(statistic.stein_moments(z, s)), flips)
-    return {
+    tests = {
         "kernel Stein discrepancy": Resampled.of(discrepancy, copies),
         "Stein moments": Resampled.of(moments**2, copies),
     }
+    parts = statistic.stein_correlations(z, s)
+    largest = [statistic.largest_t(order.sums(part), flips) for part in parts]
+    if largest:
+        tests["Stein correlations"] = Resampled.of(np.max(largest, axis=0) ** 2, copies)
+    return tests
 
 
 def _along(
@@ -108,18 +122,24 @@ def _along(
     compared = copies if n * n * copies <= _PAIRS else copies // 2
     pairwise = n * n * compared <= _MANY_PAIRS
     pairs: list[float] = []
+    correlations: list[float] = []
     moments = []
     for x, score in paths.choices(copies, rng):
         z, s = (x - mean) / scale, score * scale
         features = statistic.stein_moments(z.reshape(-1, dim), s.reshape(-1, dim))
         t = statistic.symmetric_t(features.reshape(len(x), n, -1))
         moments.append(np.abs(t).max(axis=1))
+        if dim > 1:
+            correlations += map(statistic.largest_correlation, z, s)
         if pairwise:
             some = slice(0, compared + 1 - len(pairs))
             single = zip(z[some].astype(np.float32), s[some].astype(np.float32), strict=True)
             kernels = [statistic.stein_kernel(*both, float(dim)) for both in single]
             pairs += [statistic.quadratic_forms(k, one, np.arange(n))[0] for k in kernels]
-    found = {"Stein moments": np.concatenate(moments) ** 2}
+    found = {
+        "Stein moments": np.concatenate(moments) ** 2,
+        "Stein correlations": np.square(correlations),
+    }
     if pairwise:
         found["kernel Stein discrepancy"] = np.array(pairs)
     return {
