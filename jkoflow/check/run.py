@@ -113,7 +113,7 @@ def completeness(problem: Problem, status: Status, count: int) -> Finding:
 
 
 _ENERGIES = ("energy", "monotone energy", "total dissipation", "energy dissipation",
-             "evolution variational inequality")  # fmt: skip
+             "evolution variational inequality", "energy law", "modified energy")  # fmt: skip
 _AGAIN = 1024  # steps after which rounding errors are measured again
 
 

@@ -78,7 +78,7 @@ def check_second_order(problem: Problem, run: Any) -> Report:
     except (Altered, Impossible) as error:
         return Report(f"a run of {problem.functional!r}", (rejected("record", str(error)),))
     walk = _Walk(problem)
-    found = worst_of_each(walk.findings(run))
+    found = worst_of_each(map(walk.ends.eased, walk.findings(run)))
     return Report(f"{walk.count} second-order steps of {problem.functional!r}", found)
 
 
@@ -98,15 +98,15 @@ class _Walk:
 
     def __init__(self, problem: Problem) -> None:
         self.problem, self.times, self.count = problem, problem.times, 0
+        self.ends = Walk(problem, problem.times)
         self.last: _Law | None = None
 
     def findings(self, run: Any) -> Iterator[Finding]:
         """All that is to be said of the run."""
         yield guarded("identity", partial(identity, self.problem, run))
-        ends = Walk(self.problem, self.times)
-        yield from told(ends.start(float(run.initial_energy)))
-        if ends.first is not None:
-            self.last = _Law(self.problem.initial, ends.first.rows)
+        yield from told(self.ends.start(float(run.initial_energy)))
+        if self.ends.first is not None:
+            self.last = _Law(self.problem.initial, self.ends.first.rows)
         try:
             for step in steps_taken(run, self.problem.steps):
                 self.count += 1
@@ -115,8 +115,8 @@ class _Walk:
             yield rejected("record", str(error))
         yield completeness(self.problem, run.status, self.count)
         if self.last is not None:
-            ends.last = Reference(self.last.mu, self.last.rows)
-            yield from ends.attacks()
+            self.ends.last = Reference(self.last.mu, self.last.rows)
+            yield from self.ends.attacks()
 
     def _step(self, step: Step) -> Iterator[Finding]:
         k, old, self.last = self.count, self.last, None

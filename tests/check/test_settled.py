@@ -138,3 +138,15 @@ def test_a_value_that_is_a_difference_of_larger_numbers_is_no_fault_of_the_run(s
     record = dataclasses.replace(run.records[49], measure=run.records[48].measure)
     run.records[49] = record
     assert jf.check_run(problem, run)["stationarity"].verdict is jf.Verdict.REJECTED
+
+
+@pytest.mark.parametrize("start", [jf.Quantiles.normal(0.3, 1.0, 20), jf.Gaussian(0.3, 1.0)])
+def test_nor_of_one_of_second_order(start) -> None:
+    V = jf.Potential(
+        lambda x: np.log(np.cosh(x)).sum(axis=1), gradient=np.tanh,
+        hessian=lambda x: np.cosh(x)[:, :, None] ** -2 * np.eye(x.shape[1]), convexity=0.0,
+    )  # fmt: skip
+    problem = jf.Problem(V, start, tau=0.3, steps=80)
+    report = jf.check_second_order(problem, jf.flow(problem, jf.steppers.SecondOrder()))
+    assert report["energy law"].verdict is jf.Verdict.UNDECIDED, report.text()
+    assert report.verdict is jf.Verdict.UNDECIDED
