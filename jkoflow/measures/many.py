@@ -211,13 +211,21 @@ def alike(mu: Any, nu: Any) -> bool:
     """
     if type(mu) is not type(nu) or mu.dim != nu.dim:
         return False
-    return mu.kind == "gaussian" or (  # weights by d alone
-        _same(mu.weights, nu.weights)  # besides masses: somebody's may contradict them
-        and all(_same(getattr(mu, name, None), getattr(nu, name, None)) for name in _PLACES)
-    )
+    if mu.kind == "gaussian":  # weights by d alone
+        return True
+    if not _same(mu.weights, nu.weights):  # besides masses: somebody's may contradict them
+        return False
+    for name in _PLACES.get(mu.kind, ()):
+        if not _same(getattr(mu, name), getattr(nu, name)):
+            return False
+    return True
 
 
-_PLACES = ("mass", "simplices", "shape", "lower", "upper")  # besides what moves
+_PLACES = {
+    "quantiles": ("mass",), "radial": ("mass",), "mesh": ("mass", "simplices"),
+    "grid": ("shape", "lower", "upper"),
+}  # fmt: skip
+"""What is the same in alike measures besides their weights, by kind."""
 
 
 def _same(a: Any, b: Any) -> bool:
