@@ -9,7 +9,7 @@ import numpy as np
 
 from ..functionals.curves import Curve, displacement
 from ..measures.base import Array
-from ..measures.displacements import displacement_along
+from ..measures.displacements import displacements_along
 from ..status import InvalidFunctional
 from . import policy
 from .around import Around, breadth
@@ -25,10 +25,10 @@ def gradient(a: Around) -> Iterator[Finding]:
     if np.isnan(a.values).any():
         raise InvalidFunctional("F is NaN near the measure")
     # an error in the length of a gradient shows in full along itself, and little along others
-    own = a.F.smooth.gradient(mu) if a.F.smooth.terms else here.gradient
-    own = displacement_along(mu, own, breadth(here))
-    fields = [*a.fields, own] if own.any() else a.fields
-    nearest = a.at([t * mu.tangent(v) for v in fields for t in _SCALES[:2]]).reshape(-1, 2)
+    own = a.F.smooth.gradient(mu) if a.F.internal.terms and a.F.smooth.terms else here.gradient
+    more = displacements_along(mu, own, breadth(here))
+    fields, tangents = [*a.fields, *more], [*a.tangents, *map(mu.tangent, more)]
+    nearest = a.at([t * v for v in tangents for t in _SCALES[:2]]).reshape(-1, 2)
     for number, (v, (one, two)) in enumerate(zip(fields, nearest, strict=True)):
         curve, length = displacement(a.F, mu, v, here.gradient), norm(v, mu.weights)
         curve = curve._replace(size=here.size * length, known={_SCALES[0]: one, _SCALES[1]: two})

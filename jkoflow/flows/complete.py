@@ -17,6 +17,7 @@ import numpy as np
 from ..measures.base import Array, Measure
 from ..measures.gaussian import Gaussian
 from ..measures.grid import Grid
+from ..measures.many import alike
 from ..measures.mesh import Mesh
 from ..measures.particles import Particles
 from ..problem import Problem
@@ -206,8 +207,7 @@ def _of_nodes(after: Mesh, before: Mesh, given: Witness | None) -> Witness | Non
     pairing = Witness("pairing", {"order": order}) if given is None else given
     if pairing.kind != "pairing" or not _lacks_potentials(pairing, after.dim):
         return given
-    same = np.array_equal(after.simplices, before.simplices)
-    if not (same and np.array_equal(after.mass, before.mass)):
+    if not alike(after, before):
         return given
     proved = _of_pairing(after, before, pairing.arrays)
     if proved is not None:

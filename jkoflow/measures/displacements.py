@@ -33,26 +33,27 @@ def random_displacements(mu: Measure, spread: float, rng: np.random.Generator) -
     return [_limited(mu, v, spread) for v in _fields(mu, spread, rng)]
 
 
-def displacement_along(mu: Measure, v: Array, spread: float) -> Array:
-    """The field v (n, d), of norm ``spread`` or less, so small that μ.displaced(±v) exist; zero
+def displacements_along(mu: Measure, v: Array, spread: float) -> list[Array]:
+    """The field v (n, d), of norm ``spread`` or less, so small that μ.displaced(±v) exist; none
     where that cannot be: for tied edges, and for Gaussians, which only affine fields displace.
 
     Examples
     --------
     >>> from jkoflow import Quantiles
-    >>> displacement_along(Quantiles([0.0, 1.0, 1.5]), np.array([[0.0], [3.0], [0.0]]), 1.0).ravel()
-    array([0.  , 0.25, 0.  ])
+    >>> v = np.array([[0.0], [3.0], [0.0]])
+    >>> [u.ravel().tolist() for u in displacements_along(Quantiles([0.0, 1.0, 1.5]), v, 1.0)]
+    [[0.0, 0.25, 0.0]]
     """
     size = float(np.sqrt(mu.weights @ np.einsum("ij,ij->i", v, v)))
     if mu.kind == "gaussian" or not 0.0 < size < np.inf:
-        return np.zeros_like(v)
+        return []
     v = v * (spread / size)
     if isinstance(mu, Mesh):
-        return _unturned(mu, v)
+        return [_unturned(mu, v)]
     if not hasattr(mu, "edges"):
-        return v
+        return [v]
     v, lengths = np.where(mu.points > 0, v, 0.0) if mu.kind == "radial" else v, np.diff(mu.edges)
-    return _shrunk(v, mu.points, lengths) if lengths.min(initial=1.0) > 0 else np.zeros_like(v)
+    return [_shrunk(v, mu.points, lengths)] if v.any() and lengths.min(initial=1.0) > 0 else []
 
 
 def monotone_displacements(mu: Measure, spread: float, rng: np.random.Generator) -> list[Array]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .base import Array
-from .simplices import Simplices, cofactors, edges, signed_volumes
+from .simplices import Simplices, cofactors, edges, facets, signed_volumes
 
 _CHUNK = 2**10  # simplices at a time, each with some tens of partners
 _PAIRS = 2**20  # boxes compared at once
@@ -40,12 +40,8 @@ def overlaps_itself(nodes: Array, simplices: Simplices) -> bool:
     >>> [overlaps_itself(np.concatenate([part, part + shift]), two) for shift in (1.0, 0.4)]
     [False, True]
     """
-    corners, facets = nodes[simplices], simplices.shape[1]
-    faces = np.concatenate([np.delete(simplices, k, axis=1) for k in range(facets)])
-    _, number, count = np.unique(
-        np.sort(faces, axis=1), axis=0, return_inverse=True, return_counts=True
-    )
-    outer = (count[number.ravel()] == 1).reshape(facets, -1).any(axis=0)
+    corners, shared = nodes[simplices], facets(simplices)[1]
+    outer = (shared == 1).reshape(simplices.shape[1], -1).any(axis=0)
     low, high, sizes = corners.min(axis=1).T, corners.max(axis=1).T, signed_volumes(corners)
     for i in np.array_split(np.flatnonzero(outer), len(corners) * outer.sum() // _PAIRS + 1):
         meet = i[:, None] != np.arange(len(corners))
@@ -54,8 +50,8 @@ def overlaps_itself(nodes: Array, simplices: Simplices) -> bool:
         k, j = np.nonzero(meet)
         a, b = corners[i[k]], corners[j]
         near = ~(_beyond(a, b) | _beyond(b, a))
-        shared = intersections(a[near], b[near])
-        if (shared > _SHARED * np.minimum(sizes[i[k]], sizes[j])[near]).any():
+        common = intersections(a[near], b[near])
+        if (common > _SHARED * np.minimum(sizes[i[k]], sizes[j])[near]).any():
             return True
     return False
 

@@ -11,7 +11,7 @@ from ..status import InvalidMeasure, NotDefined
 from .base import Array
 from .mesh import Mesh
 from .mesh_intersections import Numbers, overlaps
-from .simplices import Simplices, qualities
+from .simplices import Simplices, facets, qualities
 
 _COVERED = 1e-3  # of its volume, for a new simplex to be kept
 _CLEAR = 0.7  # of the spacing, between new nodes and the boundary's
@@ -143,10 +143,8 @@ def _lattice(mu: Mesh, spacing: float | None) -> Mesh:
 
 def boundary(simplices: Simplices) -> Simplices:
     """The facets that belong to one simplex only, (k, d)."""
-    size = simplices.shape[1]
-    facets = np.concatenate([np.delete(simplices, k, axis=1) for k in range(size)])
-    found, count = np.unique(np.sort(facets, axis=1), axis=0, return_counts=True)
-    return np.asarray(found[count == 1])
+    faces, shared = facets(simplices)
+    return np.asarray(np.unique(faces[shared == 1], axis=0))
 
 
 def _regular_edge(mu: Mesh) -> float:

@@ -68,6 +68,22 @@ def folds(simplices: Simplices) -> int:
     return int(((shared > 2) | ((shared == 2) & (total != 0))).sum())
 
 
+def facets(simplices: Simplices) -> tuple[Simplices, NDArray[np.intp]]:
+    """The facets of simplices (k, d+1), first those opposite to all first corners, and so on, as
+    rising numbers of nodes (k(d+1), d); and how many simplices have each, (k(d+1),).
+
+    Examples
+    --------
+    >>> faces, shared = facets(np.array([[0, 1, 2], [2, 1, 3]]))
+    >>> faces[shared == 1].tolist()
+    [[1, 3], [0, 2], [2, 3], [0, 1]]
+    """
+    faces = np.concatenate([np.delete(simplices, k, axis=1) for k in range(simplices.shape[1])])
+    faces = np.sort(faces, axis=1)
+    _, number, count = np.unique(faces, axis=0, return_inverse=True, return_counts=True)
+    return faces, count[number.ravel()]
+
+
 def log_volume_gradients(corners: Array) -> Array:
     """Gradients of log|T| in the corners of T, (k, d+1, d); their sum over corners is 0."""
     rows = edges(corners)

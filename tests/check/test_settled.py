@@ -118,17 +118,19 @@ def test_gaussians_settle_in_small_units_too():
     assert doubtful == {"minimality"}, report  # of which F claims nothing
 
 
+LOG_COSH = jf.Potential(
+    lambda x: np.log(np.cosh(x)).sum(axis=1), gradient=np.tanh,
+    hessian=lambda x: np.cosh(x)[:, :, None] ** -2 * np.eye(x.shape[1]), convexity=0.0,
+)  # fmt: skip
+
+
 @pytest.mark.parametrize("start", [
     jf.Quantiles.normal(0.3, 1.0, 20), jf.Gaussian(0.3, 1.0), jf.Gaussian([0.3, -0.2], np.eye(2)),
 ])  # fmt: skip
 def test_a_value_that_is_a_difference_of_larger_numbers_is_no_fault_of_the_run(start) -> None:
     """log cosh x, computed so, is right to 1e-16 and no better, however small it is: near 0 it is
     0 while its gradient is not. The run is not accused of that, and a step not taken still is."""
-    V = jf.Potential(
-        lambda x: np.log(np.cosh(x)).sum(axis=1), gradient=np.tanh,
-        hessian=lambda x: np.cosh(x)[:, :, None] ** -2 * np.eye(x.shape[1]), convexity=0.0,
-    )  # fmt: skip
-    problem = jf.Problem(V, start, tau=0.5, steps=60)
+    problem = jf.Problem(LOG_COSH, start, tau=0.5, steps=60)
     run = jf.flow(problem, throw=False)  # the line search on the line sees no decrease in the end
     report = jf.check_run(problem, run)
     assert len(run.records) > 50 and abs(run.final.points).max() < 1e-8
@@ -142,11 +144,7 @@ def test_a_value_that_is_a_difference_of_larger_numbers_is_no_fault_of_the_run(s
 
 @pytest.mark.parametrize("start", [jf.Quantiles.normal(0.3, 1.0, 20), jf.Gaussian(0.3, 1.0)])
 def test_nor_of_one_of_second_order(start) -> None:
-    V = jf.Potential(
-        lambda x: np.log(np.cosh(x)).sum(axis=1), gradient=np.tanh,
-        hessian=lambda x: np.cosh(x)[:, :, None] ** -2 * np.eye(x.shape[1]), convexity=0.0,
-    )  # fmt: skip
-    problem = jf.Problem(V, start, tau=0.3, steps=80)
+    problem = jf.Problem(LOG_COSH, start, tau=0.3, steps=80)
     report = jf.check_second_order(problem, jf.flow(problem, jf.steppers.SecondOrder()))
     assert report["energy law"].verdict is jf.Verdict.UNDECIDED, report.text()
     assert report.verdict is jf.Verdict.UNDECIDED
