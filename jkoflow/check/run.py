@@ -125,7 +125,7 @@ def _settled(f: Finding) -> bool:
 
 @dataclass
 class Walk:
-    """Judges the steps in order; knows the last measure and two others to compare with."""
+    """Judges the steps in order; knows the first measure, the last, and another to compare with."""
 
     problem: Problem
     times: Array
@@ -184,7 +184,7 @@ class Walk:
         yield membership(Laws([before]), laws, problem.walls).at(f"step {start}")
         if len(block) > 1 and (old is None or not alike(before, laws.mu)):
             raise Decided(undecided("evidence", "these steps are to be looked at one by one"))
-        new = self._evaluated(laws, fresh)
+        nu, new = self.other or self.first, self._evaluated(laws, fresh)
         self.last = Reference(measures[-1], new.rows.last())
         energies = np.array([step.energy for step in block])
         yield stored("stored energy", energies, new.rows.energy, new.rows.margin, start)
@@ -201,7 +201,7 @@ class Walk:
             return
         steps = steps_of(F, came, rows, new, taus, witnesses, start, problem.walls)
         yield from judged(steps)
-        yield from self._consequences(steps)
+        yield from self._consequences(steps, nu)
         true, off = steps.transport.squared, steps.transport.finding.measured
         said = np.where(np.isnan(said), true, said)  # NaN: the run does not say
         gap = off * (2.0 * np.sqrt(true) + off) if laws.gaussian else off  # maps miss by a length
@@ -234,8 +234,8 @@ class Walk:
             self.due = min(4 * self.count, self.count + _AGAIN)
         return new
 
-    def _consequences(self, steps: Steps) -> Iterator[Finding]:
-        """What λ-convexity implies besides, where F claims it everywhere."""
+    def _consequences(self, steps: Steps, nu: Reference | None) -> Iterator[Finding]:
+        """What λ-convexity implies besides, ν among it, where F claims it everywhere."""
         laws = steps.new.laws
         self.dissipation.pay(steps)
         lam = modulus(steps.F, laws.mu)
@@ -243,9 +243,8 @@ class Walk:
             return
         self.dissipation.add(steps, lam)
         yield slope_decay(steps, lam)
-        for other in (self.first, self.other):
-            if laws.cells and other is not None and alike(other.measure, laws.mu):
-                yield from against(steps, lam, other)
+        if laws.cells and nu is not None and alike(nu.measure, laws.mu):
+            yield from against(steps, lam, nu)
 
     def totals(self) -> Iterator[Finding]:
         """Σ W2²/(2τ) ≤ F_0 − F_K over the steps that could be judged, and the two halves."""

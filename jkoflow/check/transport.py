@@ -64,15 +64,21 @@ def _false(reason: str) -> Decided:
     return Decided(rejected(CLAIM, reason))
 
 
+def arrays_of(
+    witnesses: Sequence[Witness], name: str, shape: tuple[int, ...], kinds: str = "biuf"
+) -> Any:
+    """An array of each witness, stacked, if they are: of this shape, real and finite."""
+    found = [np.asarray(witness.arrays.get(name)) for witness in witnesses]
+    if all(a.dtype.kind in kinds and a.shape == shape for a in found):
+        if np.isfinite(stack := np.array(found, dtype=int if kinds == "iu" else float)).all():
+            return stack
+    what = "integers" if kinds == "iu" else "finite numbers"
+    raise _false(f"the witness is malformed: {name} must be {what} of shape {shape}")
+
+
 def array_of(witness: Witness, name: str, shape: tuple[int, ...], kinds: str = "biuf") -> Any:
-    """An array of the witness, if it is one: of this shape, real and finite."""
-    array = np.asarray(witness.arrays.get(name))
-    if kinds != "iu" and array.dtype.kind in kinds:
-        array = array.astype(float, copy=False)  # before its size is looked at, which may overflow
-    if array.dtype.kind not in kinds or array.shape != shape or not np.isfinite(array).all():
-        what = "integers" if kinds == "iu" else "finite numbers"
-        raise _false(f"the witness is malformed: {name} must be {what} of shape {shape}")
-    return array
+    """An array of one witness, likewise."""
+    return arrays_of([witness], name, shape, kinds)[0]
 
 
 def entries(after: Measure, before: Measure, witness: Witness | None) -> Any:
@@ -167,7 +173,7 @@ def duality(after: Measure, before: Measure, squared: float, f: Array, g: Array)
 def _maps(after: Laws, before: Laws, witnesses: Sequence[Witness | None]) -> Transport:
     """A symmetric and positive, and AΣ⁺A = Σ: the gradient of a convex function."""
     steps = zip(witnesses, after.measures, before.measures, strict=True)
-    A = np.array([_matrix(*step) for step in steps])
+    A = arrays_of([_map(*step) for step in steps], "matrix", (after.mu.dim, after.mu.dim))
     room = 1e-12 * np.abs(A).max(axis=(1, 2))
     if (np.abs(A - np.swapaxes(A, 1, 2)).max(axis=(1, 2)) > room).any():
         raise _false("the map's matrix is not symmetric, hence no gradient")
@@ -189,11 +195,12 @@ def _maps(after: Laws, before: Laws, witnesses: Sequence[Witness | None]) -> Tra
     return Transport(squared, away, np.zeros(len(A)), finding)
 
 
-def _matrix(witness: Witness | None, after: Any, before: Any) -> Array:
+def _map(witness: Witness | None, after: Any, before: Any) -> Witness:
+    """The witness of a map; on the line it is known without one."""
     if witness is None and after.dim == 1 and after.cov()[0, 0] > 0:
-        return np.asarray(np.sqrt(before.cov() / after.cov()))
+        return Witness("symmetric-map", {"matrix": np.sqrt(before.cov() / after.cov())})
     if witness is None:
         raise Decided(undecided(CLAIM, "no witness for the optimal map: `complete` finds it"))
     if witness.kind != "symmetric-map":
         raise _false(f"a {witness.kind!r} witness does not fit Gaussians")
-    return array_of(witness, "matrix", (after.dim, after.dim))
+    return witness

@@ -255,10 +255,6 @@ def _fresh(mu: Any) -> bool:
     return all(isinstance(f, cached_property) and _near(a, f.func(mu)) for f, a in held)
 
 
-def _shape(array: Any) -> Any:
-    return getattr(array, "shape", None)
-
-
 def _own_points(laws: Laws) -> bool:
     """Whether Gaussians keep their own roots of covariances and cubature points, if any.
 
@@ -267,9 +263,9 @@ def _own_points(laws: Laws) -> bool:
     U, z, own = laws.vectors, normal_cubature(laws.mu.dim)[0], [vars(mu) for mu in laws.measures]
     roots, some = (U * laws.std[:, None, :]) @ np.swapaxes(U, 1, 2), slice(1, None, len(z) // 3)
     points = laws.means[:, None] + z[some] @ roots
-    shapes = {(_shape(v.get("points", z)), _shape(v.get("sqrt_cov", U[0]))) for v in own}
-    if shapes != {(z.shape, U[0].shape)}:
-        return False
+    for name, shape in (("points", z.shape), ("sqrt_cov", U[0].shape)):
+        if {getattr(v[name], "shape", None) for v in own if name in v} - {shape}:
+            return False
     kept = [v["points"][some] if "points" in v else x for v, x in zip(own, points, strict=True)]
     given = [v.get("sqrt_cov", r) for v, r in zip(own, roots, strict=True)]
     sizes = np.abs(points).max(axis=(1, 2)), np.abs(roots).max(axis=(1, 2))
