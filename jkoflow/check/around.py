@@ -65,13 +65,18 @@ class Around:
         return monotone_displacements(self.here.measure, breadth(self.here), self.rng)
 
     @cached_property
-    def values(self) -> Array:
-        """F where they lead."""
-        return self.at(self.tangents)
+    def moved(self) -> Laws:
+        """Where they lead."""
+        return Laws(self.here.measure.all_moved(self.tangents))
 
-    def at(self, tangents: Sequence[Array], F: Functional | None = None) -> Array:
-        """F, or another functional, where these lead."""
-        return values_at(F or self.F, Laws(self.here.measure.all_moved(tangents)))
+    @cached_property
+    def values(self) -> Array:
+        """F there."""
+        return values_at(self.F, self.moved)
+
+    def at(self, tangents: Sequence[Array]) -> Array:
+        """F where these lead."""
+        return values_at(self.F, Laws(self.here.measure.all_moved(tangents)))
 
     @cached_property
     def others(self) -> list[tuple[Array, Array]]:

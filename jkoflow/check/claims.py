@@ -11,6 +11,7 @@ import numpy as np
 from ..arguments import is_finite
 from ..functionals.base import Smooth
 from ..functionals.curves import mixture
+from ..functionals.many import values_at
 from . import policy
 from .around import Around, breadth
 from .evaluate import evaluate, gradients, norm, real
@@ -48,9 +49,8 @@ def convexity(a: Around) -> Iterator[Finding]:
         yield from convexity(Around(S, evaluate(S, mu), a.rng))
     for size in (1.0, 0.1):
         radius = size * breadth(a.here)
-        modulus = a.F.convexity
-        if modulus is None:
-            modulus = a.F.convexity_near(a.here.measure, radius)
+        everywhere = a.F.convexity
+        modulus = a.F.convexity_near(mu, radius) if everywhere is None else everywhere
         if modulus is None:
             continue
         if not is_finite(modulus):
@@ -129,7 +129,7 @@ def lower_bound(a: Around) -> Iterator[Finding]:
         claimed = [(k, b) for k, radius in enumerate(far)
                    for b in {f.lower_bound(), f.lower_bound_near(mu, radius)} - {None}]  # fmt: skip
         if claimed:
-            values = np.append(f.value(mu), a.values if f is a.F else a.at(a.tangents, f))
+            values = np.append(f.value(mu), values_at(f, a.moved))
             excess = np.array([b - values[k] for k, b in claimed])
             k = int(np.argmax(excess))  # or the first NaN
             reason = f"{f!r} takes a value below the bound {claimed[k][1]:.6g} that it claims"

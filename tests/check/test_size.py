@@ -43,7 +43,7 @@ GROUPS = {
         515, ("evaluate", "minimality", "policy", "residual", "step", "transport", "verdict"),
     ),
     "the judge of runs": (325, ("__init__", "convex", "run", "taken")),
-    "functionals": (234, ("around", "claims", "derivatives", "functional")),
+    "functionals": (236, ("around", "claims", "derivatives", "functional")),
     "fixed points": (193, ("fixed_point", "proximal_gibbs")),
     "grids": (160, ("grid", "weak")),
     "runs of second order": (188, ("second_order",)),
