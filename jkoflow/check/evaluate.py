@@ -39,9 +39,9 @@ def norm(v: Array, w: Array) -> float:
 
 
 def nudged(mu: Measure, units: float = 1.0) -> Measure:
-    """μ with each coordinate moved by one unit of rounding, or several: up and down in turn, along each point
-    and from point to point, lest all move together and F does not see it. Of Gaussians, of which
-    that leaves the means where they are, every other point moves by two units."""
+    """μ with each coordinate moved by one unit of rounding, or several: up and down in turn, along
+    each point and from point to point, lest all move together and F does not see it. Of Gaussians,
+    of which that leaves the means where they are, every other point moves by two."""
     x, (i, j) = mu.points, np.indices(mu.points.shape) % 2
     turns = (1.0 - 2.0 * j) * (2.0 - 2.0 * i if mu.kind == "gaussian" else 1.0 - 2.0 * i)
     moved = x * (1.0 + units * policy.EPS * turns)
