@@ -44,7 +44,7 @@ GROUPS = {
     ),
     "the judge of runs": (325, ("__init__", "convex", "run", "taken")),
     "functionals": (236, ("around", "claims", "derivatives", "functional")),
-    "fixed points": (193, ("fixed_point", "proximal_gibbs")),
+    "fixed points": (194, ("fixed_point", "proximal_gibbs")),
     "grids": (160, ("grid", "weak")),
     "runs of second order": (188, ("second_order",)),
 }  # fmt: skip
