@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from ..arguments import is_finite
 from ..functionals.base import Functional
+from ..functionals.many import is_exact
 from ..functionals.scale import at_scale_of
 from ..measures.base import Measure, a_measure, is_registered
 from ..measures.many import Laws, alike
@@ -19,7 +20,7 @@ from ..problem import interval
 from ..record import Witness, a_witness
 from ..verdict import Decided, Finding, Report, Verdict, at_most, rejected, undecided, worst
 from . import policy
-from .evaluate import Noise, Rows, Stack, consistent, stack
+from .evaluate import Noise, Rows, Stack, stack
 from .functional import a_functional, guarded
 from .grid import GridStep, judged_on_grid, same_cells
 from .minimality import minimality
@@ -193,13 +194,14 @@ def stationarity(s: Steps) -> Finding:
         blur = new.blur[np.argmax(hidden)]
         return s.somewhere(undecided(claim, f"rounding alone leaves a residual of {blur:.3g}"))
 
+    if not is_exact(s.F, s.new.laws):
+        return s.somewhere(undecided(claim, "a gradient by cubature is not that of F's value"))
+
     def excuse(k: int) -> str:
         if s.r[k] <= bound[k]:
             return "it holds, but points came from several places: some of them may part"
         if s.held[k] <= bound[k]:
             return "it holds only if ends are held on walls that F pulls them off"
-        if not consistent(s.F, s.new.laws.mu):
-            return "it does not hold, but the cubature may be too coarse"
         if s.r[k] <= bound[k] + np.sqrt(new.margin[k] / (8.0 * s.tau[k])):
             return "it does not hold, but the energy lost by that is below rounding"
         if len(s.tau) == 1 and left_below(s) <= bound[k]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
-from scipy.optimize import minimize
+from scipy.optimize import brentq, minimize
 
 import jkoflow as jf
 from jkoflow.check import Verdict, check_step
 from jkoflow.check.evaluate import evaluate
 from jkoflow.check.minimality import farthest
+from jkoflow.functionals.internal import Internal
 from jkoflow.record import Witness
 
 
@@ -340,3 +343,57 @@ def test_a_claim_that_raises_is_undecided() -> None:
     F.convexity_near = convexity_near  # type: ignore[method-assign]
     report = check_step(F, jf.Particles([1.0, 2.0]), jf.Particles([0.5, 1.0]), 0.5)
     assert "no modulus" in report["minimality"].reason
+
+
+@pytest.mark.parametrize("d", [2, 5, 10])
+def test_a_power_of_a_gaussian_is_no_matter_of_cubature(d: int) -> None:
+    """From s₀²I under PowerEnergy(3) + ½∫|x|² the step has s(1 + 1/τ) − P(s)/s = s₀/τ with P the
+    mean pressure, 2E. With cubature's ∇ρ², whose zero lies elsewhere, that zero was ACCEPTED: in
+    R⁵ by 22 % of W2 beside the step."""
+    power, tau, old = jf.PowerEnergy(3.0), 0.3, 0.5
+    F = power + jf.QuadraticPotential(1.0)
+
+    def law(s: float) -> jf.Gaussian:
+        return jf.Gaussian(np.zeros(d), s**2 * np.eye(d))
+
+    def right(s: float) -> float:
+        return s - 2.0 * power.value(law(s)) / s + (s - old) / tau
+
+    def by_cubature(s: float) -> float:
+        mu = law(s)
+        pull = float(mu.weights @ (F.gradient(mu) * mu.points).sum(axis=1)) / (d * s)
+        return pull + (s - old) / tau
+
+    def judged(s: float) -> Verdict:
+        map_back = Witness("symmetric-map", {"matrix": old / s * np.eye(d)})
+        return check_step(F, law(old), law(s), tau, witness=map_back).verdict
+
+    s, wrong = (brentq(f, 0.1, 2.0, xtol=1e-15) for f in (right, by_cubature))
+    assert judged(s) is Verdict.ACCEPTED
+    assert abs(wrong - s) > 2e-4 * abs(s - old)
+    assert judged(wrong) is Verdict.REJECTED
+
+
+class Square(Internal):
+    """∫ρ² dx, of somebody's own: in closed form on Gaussians, its gradient by cubature."""
+
+    convexity = 0.0
+
+    def energy_per_mass(self, log_density: Any) -> Any:
+        return (np.exp(log_density),) * 3
+
+    def value_on_gaussian(self, mu: jf.Gaussian) -> float:
+        return jf.PowerEnergy(2.0).value(mu)
+
+    def spec(self) -> dict[str, Any]:
+        return {"name": "Square"}
+
+
+def test_gradients_by_cubature_decide_nothing() -> None:
+    F, mu = Square() + jf.QuadraticPotential(1.0), jf.Gaussian(np.zeros(5), 0.25 * np.eye(5))
+    for s in (0.440806, 0.426179, 0.6):  # the step, the zero of cubature's residual, any other law
+        map_back = Witness("symmetric-map", {"matrix": 0.5 / s * np.eye(5)})
+        nu = jf.Gaussian(np.zeros(5), s**2 * np.eye(5))
+        report = check_step(F, mu, nu, 0.3, witness=map_back)
+        assert report["stationarity"].verdict is Verdict.UNDECIDED, report.text()
+        assert "cubature" in report["stationarity"].reason
