@@ -200,6 +200,10 @@ class Walk:
                 yield from (f.at(f"step {start + k}") for f in judged_on_grid(step))
             return
         steps = steps_of(F, came, rows, new, taus, witnesses, start, problem.walls)
+        # another law's rounding may be none of theirs, so nothing may turn on it
+        idle = policy.STATIONARITY * steps.slope + policy.RESOLUTION * new.rows.extent / taus
+        if not fresh and (new.rows.blur > idle).any():
+            raise Decided(undecided("evidence", "rounding counts: look at these one by one"))
         yield from judged(steps)
         yield from self._consequences(steps, nu)
         true, off = steps.transport.squared, steps.transport.finding.measured

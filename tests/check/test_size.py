@@ -42,7 +42,7 @@ GROUPS = {
     "the predicate of a step": (
         518, ("evaluate", "minimality", "policy", "residual", "step", "transport", "verdict"),
     ),
-    "the judge of runs": (325, ("__init__", "convex", "run", "taken")),
+    "the judge of runs": (328, ("__init__", "convex", "run", "taken")),
     "functionals": (236, ("around", "claims", "derivatives", "functional")),
     "fixed points": (194, ("fixed_point", "proximal_gibbs")),
     "grids": (160, ("grid", "weak")),

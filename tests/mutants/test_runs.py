@@ -89,3 +89,25 @@ def test_a_stored_distance_on_a_grid_is_looked_at(cells: tuple[int, ...]) -> Non
     run.records[1] = dataclasses.replace(run.records[1], distance_squared=np.nan)
     run.taken[1] = run.taken[1]._replace(distance_squared=float("nan"))  # the run does not say
     assert check_run(problem, run)["stored distance"].where == "step 1"
+
+
+def test_rounding_at_one_place_is_none_elsewhere() -> None:
+    """Left of 5 the last digit of x moves ∇F by up to 2·10⁻⁴ of it, right of 5 it does not. What
+    was measured at the last law was taken for the rounding of all, and excused a third step that is
+    longer than the others by 10⁻³, at 8 to 9, which by itself is REJECTED."""
+    F = jf.Potential(
+        lambda x: x.sum(axis=1),
+        lambda x: np.where(x < 5.0, 1.0 + 1e-4 * np.sin(1e17 * x), 1.0), convexity=0.0,
+    )  # fmt: skip
+    tau, at = 0.5, np.linspace(10.0, 11.0, 21)
+    problem = jf.Problem(F, jf.Quantiles(at), tau, steps=20)
+
+    def found(longer: float) -> Any:
+        moved = [tau * (k + longer * (k > 2)) for k in range(1, 21)]
+        return check_run(problem, run_of(problem, [jf.Quantiles(at - by) for by in moved]))
+
+    assert found(0.0).verdict is Verdict.ACCEPTED
+    worst = found(1e-3)["stationarity"]
+    assert worst.verdict is Verdict.REJECTED and worst.where == "step 3"
+    assert worst.measured == pytest.approx(1e-3, rel=1e-6)
+    assert worst.bound == pytest.approx(1e-4 * 1.001, rel=1e-6)
