@@ -149,11 +149,12 @@ def duality(after: Measure, before: Measure, squared: float, f: Array, g: Array)
     """f − v and g are feasible, v_i = max_j (f_i + g_j − |X_i − x_j|²)₊: so the gap is certified.
 
     Each pair is given its own rounding, as if it spoke against the claim: points far away, or
-    with huge potentials, neither hide others nor count beyond their mass.
+    with huge potentials, neither hide others nor count beyond their mass, those without at all.
     """
-    a, b = after.weights, before.weights
-    shift, centre = float(a @ f), a @ after.points  # of no consequence, but for rounding
-    f, g, x, y = f - shift, g + shift, after.points - centre, before.points - centre
+    (a, x, f), (b, y, g) = ([array[mu.weights > 0] for array in (mu.weights, mu.points, potential)]
+                            for mu, potential in ((after, f), (before, g)))  # fmt: skip
+    shift, centre = float(a @ f), a @ x  # of no consequence, but for rounding
+    f, g, x, y = f - shift, g + shift, x - centre, y - centre
     xx, yy, unit = (x * x).sum(axis=1), (y * y).sum(axis=1), policy.ROUNDING * policy.EPS
     error_x, error_y = unit * (np.abs(f) + xx), unit * (np.abs(g) + yy)
     left = np.column_stack([2.0 * x, f - xx + error_x, np.ones(len(x))])
@@ -165,7 +166,7 @@ def duality(after: Measure, before: Measure, squared: float, f: Array, g: Array)
     gap = max(violation, squared - float(a @ f + b @ g) + violation)
     bound = policy.TRANSPORT_GAP * squared + 4.0 * float(a @ error_x + b @ error_y)
     reason = "the dual potentials do not show that the coupling is optimal"
-    hidden = bound + unit**2 * float(a @ (after.points**2).sum(axis=1))  # by the coordinates
+    hidden = bound + unit**2 * float(a @ ((x + centre) ** 2).sum(axis=1))  # by the coordinates
     doubt = Verdict.UNDECIDED if gap <= hidden else Verdict.REJECTED
     return at_most(CLAIM, gap, bound, (), reason, doubt)
 

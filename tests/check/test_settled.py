@@ -37,6 +37,17 @@ def test_particles_that_came_together_are_accepted(constant, n):
     assert doubtful <= ({"first variation", "gradient"} if constant else set()), report
 
 
+@pytest.mark.parametrize("tau", [0.5, 20.0])
+def test_points_without_mass_settle_nothing(tau):
+    """They stay where they are, far from the others: the rounding of their potentials, of order
+    10⁻¹⁶ whatever the others do, was weighed with the masses of those."""
+    rng = np.random.default_rng(3)
+    w = np.append(rng.uniform(0.3, 1.0, 5), [0.0, 0.0])
+    mu = jf.Particles(rng.normal(size=(7, 3)), w / w.sum())
+    report, doubtful = words(jf.Problem(jf.QuadraticPotential(1.0), mu, tau=tau, steps=30))
+    assert not doubtful, report.text()
+
+
 def test_particles_that_came_together_far_out_are_not_rejected():
     risk = jf.Risk(
         lambda t: np.tanh(t.sum(axis=1))[None, :], [0.3],
