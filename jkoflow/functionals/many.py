@@ -9,7 +9,7 @@ import numpy as np
 
 from ..measures.base import Array
 from ..measures.many import Laws
-from ..status import InvalidFunctional
+from ..status import InvalidFunctional, NotDefined
 from .answers import of_the_library
 from .base import Functional, Smooth
 from .internal import Entropy, Internal, PowerEnergy
@@ -177,7 +177,10 @@ def _on_cells(f: Internal, mu: Any, x: Array) -> Part:
     np.multiply(pressure / w[:-1], left, out=gradient[:, :-1])
     gradient[:, -1] = 0.0
     gradient[:, 1:] += np.multiply(pressure / w[1:], right, out=right)
-    return np.asarray(e @ mu.mass), gradient[..., None]
+    energy = np.asarray(e @ mu.mass)
+    if np.isfinite(energy).all() and not np.isfinite(gradient).all():  # fast diffusion of atoms
+        raise NotDefined(f"{f!r} has infinite pressure in cells without length: no gradient there")
+    return energy, gradient[..., None]
 
 
 def _variations(S: Any, w: Array, x: Array) -> Array:

@@ -397,3 +397,21 @@ def test_gradients_by_cubature_decide_nothing() -> None:
         report = check_step(F, mu, nu, 0.3, witness=map_back)
         assert report["stationarity"].verdict is Verdict.UNDECIDED, report.text()
         assert "cubature" in report["stationarity"].reason
+
+
+def test_fast_diffusion_of_atoms_is_undecided() -> None:
+    """∫ρ^m with m < 1 is finite where cells have no length, and its gradient is not: so the step
+    from there, here ½|x|² − 2∫ρ^½ and minimised by brute force, cannot be judged, but is right."""
+    F = jf.PowerEnergy(0.5) + jf.QuadraticPotential(1.0)
+    mu, tau = jf.Quantiles([0.0, 0.0, 1.0]), 0.05
+
+    def objective(y: Any) -> float:
+        nu = jf.Quantiles(np.sort(y))
+        return F.value(nu) + float(mu.weights @ (nu.edges - mu.edges) ** 2) / (2.0 * tau)
+
+    found = minimize(objective, [-0.2, 0.2, 1.0], method="Nelder-Mead",
+                     options={"xatol": 1e-10, "fatol": 1e-14})  # fmt: skip
+    report = check_step(F, mu, jf.Quantiles(np.sort(found.x)), tau)
+    assert report["evaluation"].verdict is Verdict.UNDECIDED, report.text()
+    assert "pressure" in report["evaluation"].reason
+    assert check_step(jf.Entropy(), mu, mu, tau)["evaluation"].verdict is Verdict.REJECTED  # F = ∞
