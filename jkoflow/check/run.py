@@ -275,8 +275,8 @@ class Walk:
                 continue
             unit, floor = unit or breadth(here), max(floor, here.margin)
             for f in attack(attacked, replace(here, unit=unit, margin=floor), 0):
-                # an obstacle between the centres, say, where no mass of a grid comes
-                blind = isinstance(at.measure, Grid) and math.isnan(f.measured)
+                # F may have no value where no mass comes: beyond a barrier, between centres
+                blind = math.isnan(f.measured)
                 yield (undecided(f.claim, f.reason) if blind else f).at(where)
 
 

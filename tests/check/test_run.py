@@ -577,3 +577,17 @@ def test_a_stored_distance_that_the_witness_cannot_tell_apart_is_undecided() -> 
     for gap, verdict in ((0.0, Verdict.REJECTED), (1e-6, Verdict.UNDECIDED)):
         off = np.array([0.0, 9e-7])
         assert judge.stored("stored", two - off, two, 0.0 * two, 1, gap).verdict is verdict
+
+
+def test_a_functional_without_values_beyond_a_barrier_is_no_fault_of_the_run() -> None:
+    """Σ_k ½x_k² − log x_k, of positive numbers: the attack on F asks elsewhere, and finds none."""
+    F = jf.Potential(
+        lambda x: (0.5 * x**2 - np.log(x)).sum(axis=1), lambda x: x - 1.0 / x, convexity=1.0
+    )
+    x = np.random.default_rng(0).uniform(0.2, 3.0, size=(6, 2))
+    problem = jf.Problem(F, jf.Particles(x), tau=0.1, steps=3)
+    report = check_run(problem, jf.flow(problem))
+    doubtful = [f for f in report.findings if f.verdict is not Verdict.ACCEPTED]
+    assert report.verdict is Verdict.UNDECIDED, report.text()
+    assert {f.where for f in doubtful} == {"initial measure", "last measure"}
+    assert "NaN or infinity" in report["gradient"].reason
