@@ -176,3 +176,18 @@ def test_gaussians_that_collapse_onto_a_point_are_not_rejected(seed) -> None:
     run = jf.flow(problem)
     assert check_run(problem, run).verdict is not Verdict.REJECTED
     assert np.abs(run.final.mean() - c).max() <= 2.0**-51 * np.abs(c).max()  # two units of it
+
+
+@pytest.mark.parametrize("k", [10.0, 1e3])
+def test_nor_where_the_curvature_changes_on_a_small_part_of_the_mean(k) -> None:
+    """L|x − c|²/2 + (L/2k²)(1 − cos k(x − c)), |c| = 500, contracts by Lτ = 40 a step. What is told
+    of its curvature by differences over 3·10⁻³ is that of L|x − c|²/2 alone where k is 1000."""
+    L, c = 2e5, np.array([500.0, -300.0])
+    F = jf.Potential(
+        lambda x: (0.5 * L * (x - c) ** 2 + L / k**2 * np.sin(0.5 * k * (x - c)) ** 2).sum(axis=1),
+        gradient=lambda x: L * (x - c) + 0.5 * L / k * np.sin(k * (x - c)), convexity=0.5 * L,
+    )  # fmt: skip
+    start = jf.Gaussian(c + 0.01, 4e-4 * np.array([[1.0, 0.3], [0.3, 0.5]]))
+    problem = jf.Problem(F, start, tau=2e-4, steps=6)
+    report = check_run(problem, jf.flow(problem))
+    assert report.verdict is not Verdict.REJECTED, report.text()

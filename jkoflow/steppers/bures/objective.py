@@ -124,9 +124,10 @@ class Objective:
 
     def _told_apart(self, mean: Array, std: Array) -> Array:
         """The standard deviations, or where cubature points would agree in most of their digits,
-        lengths over which differences of ∇δF show its derivatives: E[∇²] hardly depends on them."""
+        lengths over which differences of ∇δF show its derivatives: √ε of the mean, at which
+        rounding leaves eight digits, and F may change on a ten-thousandth of the mean."""
         size = float(np.abs(mean).max())
-        return np.where(std > 1e4 * _EPS * size, std, np.cbrt(_EPS) * size)
+        return np.where(std > 1e4 * _EPS * size, std, np.sqrt(_EPS) * size)
 
     def _pulled_back(self, root: Array) -> Array:
         """T R = R_k Q with Q the polar factor of R_k R; no inverse of R."""
