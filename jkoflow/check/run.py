@@ -276,7 +276,7 @@ class Walk:
             unit, floor = unit or breadth(here), max(floor, here.margin)
             for f in attack(attacked, replace(here, unit=unit, margin=floor), 0):
                 # F may have no value where no mass comes: beyond a barrier, between centres
-                blind = math.isnan(f.measured)
+                blind = math.isnan(f.measured) and f.reason.startswith("InvalidFunctional")
                 yield (undecided(f.claim, f.reason) if blind else f).at(where)
 
 
