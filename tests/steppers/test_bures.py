@@ -268,3 +268,19 @@ def test_a_run_goes_on_bit_for_bit_from_stored_arrays():
         if k == 4:
             assert (mu.cov() == resumed.measure.cov()).all()
             assert (mu.mean() == resumed.measure.mean()).all()
+
+
+@pytest.mark.parametrize(("size", "wave", "tau", "std", "mean"), [
+    (0.853, 4.393, 1.586, 0.0197, [2.154]),
+    (0.378, 3.253, 3.639, 0.0239, [-0.950]),
+    (2.625, 2.881, 0.5266, 0.2665, [1.890, -2.187]),
+])  # fmt: skip
+def test_a_stationary_law_above_where_it_began_is_left_for_a_lower_one(size, wave, tau, std, mean):
+    """Σ sin kx_i: the fixed-point iteration may come to another wave, where F + W2²/(2τ) is
+    stationary and larger than F was; a step never ends there."""
+    F = jf.Potential(lambda x: size * np.sin(wave * x).sum(axis=1),
+                     gradient=lambda x: size * wave * np.cos(wave * x))  # fmt: skip
+    mu = Gaussian(mean, std**2 * np.eye(len(mean)))
+    out = BuresProximal().step(F, mu, tau, None, np.random.default_rng(0))
+    assert out.status is Status.CONVERGED
+    assert F.value(out.measure) + out.distance_squared / (2.0 * tau) < F.value(mu)

@@ -100,6 +100,10 @@ class Objective:
     def __post_init__(self) -> None:
         self.z, self.w = normal_cubature(self.mu.dim)
 
+    def value(self, at: Place) -> float:
+        """F + W2²/(2τ)."""
+        return self.value_and_gradient(at)[0]
+
     def value_and_gradient(self, at: Place) -> tuple[float, Array, Array]:
         """Value, and derivatives in m and in the symmetric R."""
         x = at.mean + self.z @ at.root

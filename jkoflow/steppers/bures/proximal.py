@@ -20,6 +20,8 @@ from ..base import StepOutput
 from ..mixing import Anderson
 from .objective import Objective, Place, Pressure, spread_of
 
+_ROUNDING = 1e-12  # of an energy
+
 
 def proximal_step(
     F: Functional, mu: Gaussian, tau: float, tolerance: float, max_iterations: int
@@ -29,13 +31,14 @@ def proximal_step(
     start = Place(mu.mean(), mu.sqrt_cov)
     search = Search(objective, tolerance, max_iterations)
     place, converged = search.fixed_point(start)
+    status = Status.CONVERGED
     if not converged:
-        place, status = search.descend(start)
-        if status is Status.CONVERGED:
-            place, converged = search.fixed_point(place)
-            status = Status.CONVERGED if converged else search.excuse()
-    else:
-        status = Status.CONVERGED
+        place, status = search.downhill(start)
+    elif objective.value(place) > objective.value(start) + _ROUNDING * abs(objective.value(start)):
+        other = Search(objective, tolerance, max_iterations, search.iterations)
+        lower, found = other.downhill(start)  # what was found is stationary, and no minimum
+        if found is Status.CONVERGED and objective.value(lower) < objective.value(place):
+            place, search = lower, other
     return _output(place, mu, search, status)
 
 
@@ -78,6 +81,14 @@ class Search:
             mixed = Place.unpacked(memory.mix(place.packed(), image.packed()), dim)
             place = mixed if np.linalg.eigvalsh(mixed.root)[0] > 0 else image
         return best, self.residual <= 1e6 * self.floor  # as far as gradients by differences go
+
+    def downhill(self, start: Place) -> tuple[Place, Status]:
+        """Descend, and iterate from there."""
+        place, status = self.descend(start)
+        if status is not Status.CONVERGED:
+            return place, status
+        place, converged = self.fixed_point(place)
+        return place, Status.CONVERGED if converged else self.excuse()
 
     def descend(self, start: Place) -> tuple[Place, Status]:
         """Minimise the objective itself over (m, R)."""
