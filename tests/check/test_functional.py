@@ -93,6 +93,16 @@ class Restless(Quartic):
         return super().value_at_points(x, w) * (1.0 + 1e-15 * self.calls)
 
 
+class Shaken(Restless):
+    """Whose gradients differ, not the values."""
+
+    value_at_points = Quartic.value_at_points
+
+    def gradient_at_points(self, x: Any, w: Any) -> Any:
+        self.calls += 1
+        return super().gradient_at_points(x, w) * (1.0 + 1e-15 * self.calls)
+
+
 class Ordered(Quartic):
     def value_at_points(self, x: Any, w: Any) -> float:
         return super().value_at_points(x, w) + 1e-6 * float(x[0, 0])
@@ -136,6 +146,7 @@ FAULTS = [
     (Quartic(bound=np.nan), "lower bound"),
     (Quartic(bound=np.inf), "lower bound"),
     (Restless(), "purity"),
+    (Shaken(), "purity"),
     (Ordered(), "purity"),
     (Greedy(), "evaluation"),
     (Minus(convex_in_mixtures=True), "convexity in mixtures"),
@@ -361,6 +372,12 @@ def test_a_remainder_that_leaves_rounding_at_once_rejects_nothing(
     assert known(1, 1, 1, 1, *(first * 4.0 ** np.arange(4.0)), margin=8.0).verdict is verdict
 
 
+@pytest.mark.parametrize(("part", "verdict"), [(0.99, Verdict.REJECTED), (1.01, Verdict.UNDECIDED)])
+def test_a_remainder_is_seen_above_half_of_the_margin(part: float, verdict: Verdict) -> None:
+    """An eighth of it is noise, and what grows is above four of these: three times, or twice."""
+    assert known(*NOISE, 1, 4, 16, 64, margin=2.0 * part).verdict is verdict
+
+
 def test_rounding_that_the_margin_misses_rejects_nothing_and_hides_little() -> None:
     """Values that are off by a thousand times the margin; a right derivative, and one 2% off."""
     verdicts = []
@@ -487,6 +504,20 @@ def test_a_linear_functional_is_the_integral_of_a_function_of_one_point() -> Non
     for F in (jf.QuadraticPotential(-2.0, center=[1.0, 3.0]), slope):
         assert check_functional(F, mu)["linearity"].verdict is Verdict.ACCEPTED
     assert "linearity" not in check_functional(jf.QuadraticInteraction(1.0), mu).claims
+    large = check_functional(jf.QuadraticPotential(1.0) + 1e12 * Quadratic(1.0), mu)
+    assert large["linearity"].verdict is Verdict.REJECTED  # F's rounding is not the term's
+
+
+def test_of_the_pairs_that_bend_the_one_that_does_beyond_rounding_is_told() -> None:
+    """V is concave near 0, and 10¹⁴ far away, where what ½ is lost in rounding."""
+    V = jf.Potential(lambda x: np.where(np.abs(x[:, 0]) < 5.0, -0.5 * x[:, 0] ** 2, 1e14),
+                     gradient=lambda x: -x, convexity=0.0)  # fmt: skip
+    mu = jf.Particles([[-1.0], [1.0]])
+    around = Around(V, evaluate(V, mu), np.random.default_rng(0))
+    pair = [(np.array([[s], [9.0 + s]]), np.full(2, 0.5)) for s in (-1.0, 1.0)]
+    around.__dict__["others"] = pair
+    (found,) = claims.convexity_of_the_first_variation(around)
+    assert found.verdict is Verdict.REJECTED and found.measured == 0.5
 
 
 def test_a_claim_that_holds_near_the_measure_only_is_attacked_there() -> None:
