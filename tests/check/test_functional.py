@@ -263,6 +263,20 @@ def test_two_directions_at_least_must_be_seen(
     assert Verdict.of(list(derivatives.gradient(around))) is expected
 
 
+@pytest.mark.parametrize(("found", "told"), [
+    (Verdict.REJECTED, Verdict.UNDECIDED), (Verdict.ACCEPTED, Verdict.ACCEPTED),
+])  # fmt: skip
+def test_a_cubature_may_be_too_coarse_where_a_gradient_is_wrong_and_only_there(
+    found: Verdict, told: Verdict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of ∫ρ² at Gaussians the value is in closed form, and the gradient is not."""
+    monkeypatch.setattr(derivatives, "order_of", lambda *_: Finding("gradient", found))
+    F = jf.PowerEnergy(2.0)
+    findings = list(derivatives.gradient(Around(F, evaluate(F, NORMAL), RNG)))
+    assert {f.verdict for f in findings} == {told}
+    assert all(("cubature" in f.reason) is (told is Verdict.UNDECIDED) for f in findings)
+
+
 @pytest.mark.parametrize("mu", [
     jf.Particles(np.random.default_rng(3).normal(size=(2000, 40))),
     jf.Quantiles.normal(0.3, 1.0, 501), jf.Radial.normal(1.0, 20, 200),
