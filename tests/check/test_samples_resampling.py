@@ -192,6 +192,27 @@ def test_blocks_keep_what_is_known_of_ar1(a):
     assert abs(np.mean(found) - 1) < 0.25
 
 
+@pytest.mark.parametrize("n", [60, 400])
+def test_what_blocks_keep_is_the_share_of_all_functions_variances(n):
+    """Σ_{|t|<L} (1 − |t|/L) corr_t of Σ_t corr_t, lag by lag, of both signs; all, if that is more
+    than all, as for the shorter of these two."""
+    series = ar1(0.5, n, np.random.default_rng(6), k=2)
+    order, correlation = rs.chain_of(series), rs._correlations(series)[0]
+    length, seen, every = n / order.blocks, 0.0, 0.0
+    for t in range(1 - n, n):
+        both = correlation[abs(t)].sum()
+        every += both
+        seen += both * max(0.0, 1.0 - abs(t) / length)
+    assert 0.1 * every < seen and bool(seen < every) is (n == 400)
+    assert order.kept == pytest.approx(min(seen / every, 1.0), rel=1e-12)
+
+
+def test_what_is_held_against_larger_resamples_is_smaller():
+    test = rs.Resampled(3.0, np.array([1.0, 2.0]), np.array([4.0])).tempered(1.5)
+    assert (test.observed, test.own.tolist(), test.common.tolist()) == (2.0, [1.0, 2.0], [4.0])
+    assert 0.0 < test.p_value(np.random.default_rng(0)) < 2 / 3  # one of two ties, none above
+
+
 def test_the_slowest_function_of_a_chain_gives_the_blocks():
     rng = np.random.default_rng(0)
     slow, quick = ar1(0.9, 5000, rng), ar1(0.0, 5000, rng)
