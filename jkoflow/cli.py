@@ -184,7 +184,7 @@ def complete(problem: str, directory: str, out: str | None) -> int:
     """Add the witnesses that the run in DIR lacks, and keep it in a new folder.
 
     Solves the transport problems that the judge would not solve. Nothing else is changed, and
-    nothing is judged. Exit code 2 if a step still lacks its witness.
+    nothing is judged. Exit code 2 if a step still lacks its witness, or was not saved.
     """
     import warnings
 

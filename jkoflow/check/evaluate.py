@@ -38,13 +38,13 @@ def norm(v: Array, w: Array) -> float:
     return float(np.sqrt(w @ np.einsum("ij,ij->i", v, v)))
 
 
-def nudged(mu: Measure) -> Measure:
-    """μ with each coordinate moved by one unit of rounding: up and down in turn, along each point
-    and from point to point, lest all move together and F does not see it. Of Gaussians, of which
-    that leaves the means where they are, every other point moves by two units."""
+def nudged(mu: Measure, units: float = 1.0) -> Measure:
+    """μ with each coordinate moved by one unit of rounding, or several: up and down in turn, along
+    each point and from point to point, lest all move together and F does not see it. Of Gaussians,
+    of which that leaves the means where they are, every other point moves by two."""
     x, (i, j) = mu.points, np.indices(mu.points.shape) % 2
     turns = (1.0 - 2.0 * j) * (2.0 - 2.0 * i if mu.kind == "gaussian" else 1.0 - 2.0 * i)
-    moved = x * (1.0 + policy.EPS * turns)
+    moved = x * (1.0 + units * policy.EPS * turns)
     return mu.displaced((np.sort(moved, axis=0) if hasattr(mu, "edges") else moved) - x)
 
 
@@ -99,10 +99,10 @@ def consistent(F: Functional, mu: Measure) -> bool:
 
 
 class Noise(NamedTuple):
-    """Rounding errors of the energy and of the gradient, relative to the ``parts`` they come from:
+    """Rounding errors of the energy and of the gradient, and the ``parts`` they come from:
     `AtMany`'s scale and size.
 
-    Elsewhere they are that share of the parts, but of no larger ones: as a run settles, gradients
+    Elsewhere they are in proportion to the parts, but no larger: as a run settles, gradients
     vanish while rounding stays, and what is all of them then is little of those before.
     """
 
@@ -119,10 +119,12 @@ class Noise(NamedTuple):
             there = at_many(F.at_scale(4.0 * F.difference_scale), moved := Laws([nudged(mu)]))
             blur = laws.apart(here.gradient, moved, there.gradient)[0]
             shift = abs(there.energy[0] - here.energy[0])
+            if not here.size[0] and at_many(F, Laws([nudged(mu, 4.0)])).size[0] < 2.0 * blur:
+                blur = 0.0  # a gradient that jumps from 0 and stays: a kink, and no rounding
         except (InvalidFunctional, InvalidMeasure):  # too near to the edge of F's domain
             blur = shift = np.inf
         parts = float(here.scale[0]), float(here.size[0])
-        return Noise(4.0 * shift / (parts[0] or np.inf), 8.0 * blur / (parts[1] or np.inf), parts)
+        return Noise(4.0 * shift, 8.0 * blur, parts)
 
 
 class Rows(NamedTuple):
@@ -171,8 +173,9 @@ def stack(F: Functional, laws: Laws, noise: Noise | None = None) -> Stack:
         return values_only(F, laws)
     noise = Noise.at(F, laws.measures[-1]) if noise is None else noise
     found = at_many(F, laws)
-    margin = policy.ROUNDING * policy.EPS * found.scale
-    margin += noise.energy * np.minimum(found.scale, noise.parts[0])
-    blur = noise.gradient * np.minimum(found.size, noise.parts[1])
+    shares = [np.where(new < old, new / (old or 1.0), 1.0)
+              for old, new in zip(noise.parts, (found.scale, found.size), strict=True)]  # fmt: skip
+    margin = policy.ROUNDING * policy.EPS * found.scale + noise.energy * shares[0]
+    blur = noise.gradient * shares[1]
     rows = Rows(found.energy, margin, found.slope, blur, laws.extents)
     return Stack(laws, found.gradient, found.size, rows, noise)

@@ -126,8 +126,9 @@ def _equation(question: Question, here: Compared, tolerance: float) -> list[Find
     """KL decides; the others are held to what KL(ρ‖ρ̂) ≤ tolerance implies."""
     unclear = not here.numbers[0] - here.errors[0] > tolerance
     doubt = Verdict.UNDECIDED if unclear else Verdict.REJECTED
-    reason = "the quadrature is too coarse: raise nodes, or take finer cells"
-    reason = reason if unclear else "ρ is not exp(−βψ)/Z"
+    law = "exp(−G(·; ρ))/Z" if question.smooth is None else "exp(−βψ)/Z"
+    coarse = "the quadrature is too coarse: raise nodes, or take finer cells"
+    reason = coarse if unclear else f"ρ is not {law}"
     reach = min(here.reach, math.sqrt(question.talagrand * tolerance))
     rows = zip(("equation", "total variation", "W2"), ("KL(ρ‖ρ̂) =", *here.how),
                (tolerance, math.sqrt(0.5 * tolerance), reach),

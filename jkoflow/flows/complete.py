@@ -93,6 +93,7 @@ def complete(
     source, lacking = _opened(run, into_memory=out is None), Lacking()
     whole = source
     if isinstance(source, Trajectory):
+        lacking.unsaved = len(source) > len(source.records)
         saved = (Told(record, True, True) for record in source.records)
         records = [step.record for step in completed(problem, saved, lacking)]
         whole = replace(source, records=records, last=_last(source, records))
@@ -116,17 +117,22 @@ def completed(problem: Problem, steps: Iterable[Told], lacking: Lacking) -> Iter
                 if index == record.index - 1:
                     found = witness(record.measure, old, record.witness)
                     step = step._replace(record=replace(record, witness=found))
+                else:
+                    lacking.unsaved = True
             except JkoflowError as error:
                 lacking.add(record.index, error)
+        else:
+            lacking.unsaved = True
         yield step
 
 
 @dataclass
 class Lacking:
-    """The steps that still lack their witness: the first by name, the others by their number."""
+    """The steps that still lack evidence: the first without witness by name, the others counted."""
 
     told: list[str] = field(default_factory=list)
     others: int = 0
+    unsaved: bool = False
 
     def add(self, step: int, reason: Exception) -> None:
         """One more."""
@@ -137,7 +143,9 @@ class Lacking:
 
     def sentences(self) -> list[str]:
         """What to warn of."""
-        return [*self.told, *([f"{self.others} more steps lack theirs"] * (self.others > 0))]
+        more = [f"{self.others} more steps lack theirs"] * (self.others > 0)
+        lost = ["some steps' measures were not saved: nothing proves what they began or ended with"]
+        return [*self.told, *more, *(lost if self.unsaved else [])]
 
 
 def witness(after: Measure, before: Measure, given: Witness | None) -> Witness | None:

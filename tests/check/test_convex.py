@@ -16,7 +16,7 @@ from jkoflow.check.residual import Steps, steps_of
 from jkoflow.measures.many import Laws
 from jkoflow.record import Witness
 
-NOISE = Noise(1e-14, 1e-13, (np.inf, np.inf))  # as measured for these functionals
+NOISE = Noise(1e-14, 1e-13, (1.0, 1.0))  # as measured for these functionals
 EXTRA = ["slope decay", "evolution variational inequality", "contraction", "energy dissipation"]
 
 

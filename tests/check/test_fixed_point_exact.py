@@ -445,6 +445,7 @@ def test_a_general_equation_of_a_user():
     wrong = check_fixed_point(G, jf.Gaussian(0.0, 0.7))
     exact = kl_gaussian(np.zeros(1), 0.7 * np.eye(1), np.zeros(1), np.eye(1) / 1.7)
     assert wrong.verdict is R and wrong["equation"].measured == pytest.approx(exact, abs=1e-11)
+    assert wrong["equation"].reason == "ρ is not exp(−G(·; ρ))/Z"
     assert check_fixed_point(G, jf.Quantiles.normal(0.0, math.sqrt(v), 400)).verdict is A
 
 

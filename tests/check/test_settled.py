@@ -148,3 +148,20 @@ def test_nor_of_one_of_second_order(start) -> None:
     report = jf.check_second_order(problem, jf.flow(problem, jf.steppers.SecondOrder()))
     assert report["energy law"].verdict is jf.Verdict.UNDECIDED, report.text()
     assert report.verdict is jf.Verdict.UNDECIDED
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_gaussians_that_collapse_onto_a_point_are_not_rejected(seed) -> None:
+    """L|x − c|²/2 + |x − c|⁴ with Lτ from 10⁴ to 10⁸: after three or four steps the law is narrower
+    than a unit of rounding of c, the cubature points are c, and ∇F is exactly 0 there."""
+    rng = np.random.default_rng(seed)
+    d, L, tau = rng.integers(1, 6), 10.0 ** rng.uniform(4, 7), 10.0 ** rng.uniform(0, 1)
+    c, A = 10.0 ** rng.uniform(-3, 3) * rng.normal(size=d), rng.normal(size=(d, d))
+    F = jf.Potential(
+        lambda x: 0.5 * L * ((x - c) ** 2).sum(axis=1) + ((x - c) ** 4).sum(axis=1),
+        gradient=lambda x: L * (x - c) + 4.0 * (x - c) ** 3, convexity=L,
+    )  # fmt: skip
+    problem = jf.Problem(F, jf.Gaussian(rng.normal(size=d), A @ A.T), tau=tau, steps=5)
+    run = jf.flow(problem)
+    assert check_run(problem, run).verdict is not Verdict.REJECTED
+    assert np.abs(run.final.mean() - c).max() <= 2.0**-51 * np.abs(c).max()  # two units of it

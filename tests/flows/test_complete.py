@@ -175,8 +175,10 @@ def test_a_grid_without_its_potential_is_told_and_left_out():
 
 def test_steps_that_were_not_saved_stay_undecided(tmp_path):
     problem = PROBLEMS["particles"]
-    jf.flow(problem, store=tmp_path / "run", save=jf.every(2))
-    complete(problem, tmp_path / "run", tmp_path / "whole")
+    run = jf.flow(problem, store=tmp_path / "run", save=jf.every(2))
+    for given in (run, tmp_path / "run"):
+        with pytest.warns(UserWarning, match="measures were not saved"):
+            complete(problem, given, None if given is run else tmp_path / "whole")
     report = check_run(problem, tmp_path / "whole")
     assert report.verdict is Verdict.UNDECIDED and report["evidence"].verdict is Verdict.UNDECIDED
 
@@ -333,7 +335,8 @@ def test_more_steps_than_were_asked_for_are_kept_whether_saved_or_not(from_disk,
     run = jf.flow(problem, save=jf.every(3))
     run.problem = short = jf.Problem(problem.functional, problem.initial, tau=0.3, steps=1)
     given = jf.save(run, tmp_path / "theirs") if from_disk else run
-    whole = complete(short, given, tmp_path / "whole")
+    with pytest.warns(UserWarning, match="measures were not saved"):
+        whole = complete(short, given, tmp_path / "whole")
     assert whole.length == 3 and [step.measure is None for step in whole] == [True, True, False]
     assert check_run(short, whole)["completeness"].verdict is Verdict.REJECTED
 
@@ -347,7 +350,8 @@ def test_a_step_whose_measure_was_not_saved_keeps_its_tau(tmp_path):
         tau = 0.2 if record.index == 2 else record.tau
         book.write(dataclasses.replace(record, tau=tau), keep=record.index != 2)
     book.close(run)
-    complete(problem, tmp_path / "theirs", tmp_path / "whole")
+    with pytest.warns(UserWarning, match="measures were not saved"):
+        complete(problem, tmp_path / "theirs", tmp_path / "whole")
     for folder in ("theirs", "whole"):
         assert check_run(problem, tmp_path / folder)["record"].verdict is Verdict.REJECTED
 

@@ -122,6 +122,12 @@ class Objective:
             raise InvalidFunctional(f"the gradient of {self.F!r} holds NaN or infinity")
         return g.sum(axis=0), g.T @ self.z
 
+    def _told_apart(self, mean: Array, std: Array) -> Array:
+        """The standard deviations, or where cubature points would agree in most of their digits,
+        lengths over which differences of ∇δF show its derivatives: E[∇²] hardly depends on them."""
+        size = float(np.abs(mean).max())
+        return np.where(std > 1e4 * _EPS * size, std, np.cbrt(_EPS) * size)
+
     def _pulled_back(self, root: Array) -> Array:
         """T R = R_k Q with Q the polar factor of R_k R; no inverse of R."""
         left, _, right = np.linalg.svd(self.mu.sqrt_cov @ root)
@@ -132,7 +138,10 @@ class Objective:
         values, vectors = np.linalg.eigh(at.root)
         values = np.maximum(values, 0.0)  # rounding may make the least of a flat law negative
         b, G = self._smooth_slopes(at.mean + self.z @ at.root)
-        sums = values[:, None] + values
+        wide = self._told_apart(at.mean, values)
+        if (wide > values).any():
+            G = self._smooth_slopes(at.mean + self.z @ (vectors * wide) @ vectors.T)[1]
+        sums = wide[:, None] + wide
         inner = vectors.T @ (G + G.T) @ vectors
         inner = np.divide(inner, sums, out=np.zeros_like(inner), where=sums > 0)
         hessian = vectors @ inner @ vectors.T
