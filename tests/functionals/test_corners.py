@@ -74,6 +74,19 @@ def test_turning_what_has_a_higher_pressure_lowers_the_energy() -> None:
     assert 0.8 * lam > above_tangent(F, mu, 1e-3 * v) > lam
 
 
+def test_convexity_is_asked_for_at_the_mesh_itself() -> None:
+    """In space: what holds near it only is enough for its tangent."""
+
+    class Near:
+        terms = ((1.0, jf.PowerEnergy(2.0)),)
+
+        def convexity_near(self, mu: jf.Mesh, radius: float) -> float | None:
+            return 0.0 if radius == 0.0 else None
+
+    ball = mesh(0, 3)
+    assert modulus_in_corners(Near(), ball) == modulus_in_corners(jf.PowerEnergy(2.0), ball)
+
+
 def test_what_it_is_not_known_for() -> None:
     with pytest.raises(MissingStructure, match="not proved minimal"):
         modulus_in_corners(jf.Entropy() + jf.PowerEnergy(0.6), jf.Mesh.ball(1.0, 2))
