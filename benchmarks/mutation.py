@@ -112,7 +112,8 @@ def function_at(source: str, line: int) -> str | None:
 def _function(module: Any, name: str) -> types.FunctionType:
     head, _, tail = name.partition(".")
     found = vars(getattr(module, head))[tail] if tail else getattr(module, head)
-    found = getattr(found, "fget", None) or getattr(found, "__func__", found)
+    for inside in ("fget", "func", "__func__"):  # of properties, cached ones, and class methods
+        found = getattr(found, inside, None) or found
     if not isinstance(found, types.FunctionType):
         raise TypeError(f"{name} is wrapped")
     return found
@@ -213,7 +214,9 @@ class Mutation:
         return True
 
     def killed(self, mutant: Mutant, items: list[Any], rows: list[Any]) -> bool:
-        name = function_at(self.source, mutant.line)
+        name, module = function_at(self.source, mutant.line), importlib.import_module(self.name)
+        if name is not None:
+            _function(module, name)  # what cannot be given other code is an error and no kill
         mine = [k for k, (called, _, bad) in enumerate(rows) if not bad
                 and (name is None or name in called)]  # fmt: skip
         mine.sort(key=lambda k: (-self.kills[name, k], rows[k][1]))
@@ -221,7 +224,7 @@ class Mutation:
 
         def work() -> int | None:
             assert name is not None
-            patch(importlib.import_module(self.name), mutant.source, name)
+            patch(module, mutant.source, name)
             pairs = zip(mine, [*mine[1:], None], strict=True)
             return next((k for k, after in pairs if self.run(items, k, after)), None)
 

@@ -480,6 +480,19 @@ def test_a_radius_is_not_negative(which: str) -> None:
         assert found.verdict is verdict and ("radius" in found.reason) == (least < 0), found
 
 
+@pytest.mark.parametrize("dim", [2, 5])
+@pytest.mark.parametrize("which", ["before", "after"])
+def test_eigenvalues_are_those_of_the_covariance_to_rounding(which: str, dim: int) -> None:
+    """64εd, relatively."""
+    good = jf.Gaussian(np.zeros(dim), np.diag(np.arange(1.0, dim + 1.0)))
+    values, vectors = good.eigen
+    for part, verdict in ((0.9, ACCEPTED), (1.1, REJECTED)):
+        off = good.with_eigen(values * (1.0 + part * 64 * EPS * dim), vectors)
+        pair_ = (off, good) if which == "before" else (good, off)
+        found = check_step(F, *pair_, TAU)["membership"]
+        assert found.verdict is verdict and ("eigen" in found.reason) == (part > 1.0), found
+
+
 # what a run says of itself
 
 

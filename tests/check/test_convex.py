@@ -143,10 +143,13 @@ def test_for_quadratics_they_are_equalities(delta: float, lam: float, scale: flo
 @pytest.mark.parametrize("delta", [0.0, 0.01, -0.01])
 def test_the_halves_of_the_dissipation_in_closed_form(delta: float) -> None:
     """F(x) − F(X) less the first half is 2rW2, the second less it τ(‖∇δF(x)‖ − W2/τ)²/2."""
-    halves, spent, after, before, paid = Dissipation(), 0.0, 0.0, 0.0, 0.0
+    halves, spent, after, before, paid, room = Dissipation(), 0.0, 0.0, 0.0, 0.0, 0.0
     for tau in (0.7, 0.2):
         F, s = dilated(delta, tau=tau)
         w2 = float(np.sqrt(s.transport.squared[0]))
+        alone = Dissipation()
+        alone.pay(s)
+        room += alone.room
         halves.pay(s)
         halves.add(s, LAM)
         spent += F.value(X0) - F.value(s.new.laws.mu)
@@ -158,6 +161,7 @@ def test_the_halves_of_the_dissipation_in_closed_form(delta: float) -> None:
     assert found[0].measured == pytest.approx(-after, abs=1e-14)
     assert found[1].measured == pytest.approx(-before, abs=1e-14)
     assert all(0.0 < f.bound < 1e-11 for f in found) and 0.0 < halves.room < 1e-12
+    assert halves.room == pytest.approx(room, rel=1e-14, abs=0)
 
 
 def known_to(s: Steps, **errors: float) -> Steps:

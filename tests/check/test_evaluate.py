@@ -147,6 +147,14 @@ def test_where_the_gradient_vanishes_it_is_known_to_what_a_nudge_shows(at: Any) 
     assert Noise.at(kinked, at).gradient == 0.0
 
 
+def test_every_other_point_of_a_gaussian_is_nudged_by_two_units() -> None:
+    """Powers of two, where that is exact."""
+    x = np.array([[1.0, 2.0], [0.5, 4.0], [-2.0, 8.0], [1.0, 1.0]])
+    mu: Any = SimpleNamespace(points=x, kind="gaussian", displaced=lambda v: v)
+    turns = [[2.0, -2.0], [0.0, 0.0], [2.0, -2.0], [0.0, 0.0]]
+    np.testing.assert_array_equal(nudged(mu), EPS * x * turns)
+
+
 @pytest.mark.parametrize("std", [1e-3, 1e-9, 1e-13])
 def test_the_mean_of_a_gaussian_is_nudged_however_narrow_it_is(std: float) -> None:
     """All points of its cubature agree in their first digits; ∇F = x − c cancels those, and is

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 
 import jkoflow as jf
-from jkoflow.check import Verdict, check_fixed_point
+from jkoflow.check import Verdict, check_fixed_point, proximal_gibbs
 
 
 def kl_normal(m: float, s: float, target: float) -> float:
@@ -28,6 +31,34 @@ def test_gaussians_have_the_divergence_of_the_formula(
     assert abs(report["equation"].measured - exact) < 1e-11 * (1 + exact)
     assert abs(report["gap"].measured - exact / beta) < 1e-11 * (1 + exact) / beta
     assert report.verdict is (Verdict.ACCEPTED if exact < 1e-3 else Verdict.REJECTED)
+
+
+@pytest.mark.parametrize(("dim", "variation", "distance"), [
+    (1, "½∫|ρ − ρ̂| =", "W2(ρ, ρ̂), of quantile functions, ="),
+    (2, "½∫|ρ − ρ̂| =", "W2(ρ, ρ̂), by"), (5, "½∫|ρ − ρ̂|, by Pinsker", "W2(ρ, ρ̂), in closed form"),
+])  # fmt: skip
+def test_each_number_says_what_it_is(dim: int, variation: str, distance: str) -> None:
+    F, mu = jf.QuadraticPotential(1.0) + jf.Entropy(), jf.Gaussian(np.zeros(dim), np.eye(dim))
+    report = check_fixed_point(F, mu)
+    assert report["total variation"].where.startswith(variation)
+    assert report["W2"].where.startswith(distance)
+
+
+@pytest.mark.parametrize("together", [None, False, True])
+def test_quadratures_of_each_term_err_by_themselves(
+    together: bool | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of KL = 1.1 + 1.8 + 3.05 the terms are 0.1, 0.2 and 0.05 off, their sum only 0.05: four times
+    the former, unless all are read at the same points."""
+    told = iter([(np.array([1.0, 2.0, 3.0]), np.array([6.0, 0.1, 0.2, 0.3])),
+                 (np.array([1.1, 1.8, 3.05]), np.array([5.95, 0.1, 0.25, 0.3]))])  # fmt: skip
+    monkeypatch.setattr(proximal_gibbs, "_numbers", lambda *level: next(told))
+    monkeypatch.setattr(proximal_gibbs, "distance_by_divergence", lambda hat, tolerance: 1.0)
+    line, question = SimpleNamespace(points=np.zeros((1, 1))), proximal_gibbs.Question(np.add)
+    level: Any = (question, line, None)
+    given = {} if together is None else {"together": together}
+    found = proximal_gibbs._compared([level, level], 1e-3, (), **given)
+    assert found.errors == pytest.approx([0.2 if together else 1.4, 0.0, 0.2, 0.0], rel=1e-12)
 
 
 @pytest.mark.parametrize("dim", [2, 3])

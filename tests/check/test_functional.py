@@ -12,6 +12,7 @@ import pytest
 
 import jkoflow as jf
 from jkoflow.check import Finding, Verdict, check_functional, claims, derivatives, policy
+from jkoflow.check import around as around_module
 from jkoflow.check.around import Around, breadth
 from jkoflow.check.derivatives import order_of
 from jkoflow.check.evaluate import evaluate
@@ -93,6 +94,16 @@ class Restless(Quartic):
         return super().value_at_points(x, w) * (1.0 + 1e-15 * self.calls)
 
 
+class Shaken(Restless):
+    """Whose gradients differ, not the values."""
+
+    value_at_points = Quartic.value_at_points
+
+    def gradient_at_points(self, x: Any, w: Any) -> Any:
+        self.calls += 1
+        return super().gradient_at_points(x, w) * (1.0 + 1e-15 * self.calls)
+
+
 class Ordered(Quartic):
     def value_at_points(self, x: Any, w: Any) -> float:
         return super().value_at_points(x, w) + 1e-6 * float(x[0, 0])
@@ -136,6 +147,7 @@ FAULTS = [
     (Quartic(bound=np.nan), "lower bound"),
     (Quartic(bound=np.inf), "lower bound"),
     (Restless(), "purity"),
+    (Shaken(), "purity"),
     (Ordered(), "purity"),
     (Greedy(), "evaluation"),
     (Minus(convex_in_mixtures=True), "convexity in mixtures"),
@@ -206,6 +218,33 @@ def test_breadth_is_the_deviation_but_something_for_a_point() -> None:
     assert of([[0.0]]) == 1.0 and of([[0.0]], unit=0.2) == 0.2 and of([[1.0], [3.0]], 0.2) == 1.0
 
 
+@pytest.mark.parametrize(("cells", "mixtures"), [(1, 3), (2, 6), (9, 6)])
+def test_two_cells_have_other_masses_and_one_has_not(cells: int, mixtures: int) -> None:
+    """Three laws to mix the smooth part with, and three shares of the masses for the internal."""
+    F, mu = jf.Entropy() + jf.QuadraticPotential(1.0), jf.Quantiles(np.arange(cells + 1.0))
+    found = Around(F, evaluate(F, mu), np.random.default_rng(0)).mixtures
+    assert len(found) == mixtures
+    S, H = F.smooth.value(mu), F.internal.value(mu)
+    starts = [curve.value(0.0) for curve in found]
+    np.testing.assert_allclose(starts, [S] * 3 + [H] * (mixtures - 3), rtol=1e-12, atol=1e-15)
+    assert all(curve.value(1.0) != curve.value(0.0) for curve in found)
+
+
+def test_cells_get_from_a_tenth_to_nearly_twice_of_their_masses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Far enough for u″ to show, and no cell is emptied. Of 5000 numbers between 0.1 and 1.9 the
+    mean is 1 ± 0.02 (three standard errors), and the ends are met to 0.01."""
+    told: list[Any] = []
+    monkeypatch.setattr(around_module, "remassed", lambda F, mu, shares: told.append(shares))
+    mu = jf.Quantiles(np.linspace(0.0, 1.0, 5001), RNG.dirichlet(np.full(5000, 3.0)))
+    assert len(Around(jf.Entropy(), evaluate(jf.Entropy(), mu), RNG).mixtures) == len(told) == 3
+    for shares in told:
+        assert shares.sum() == pytest.approx(1.0, rel=1e-12)
+        least, most = (f(shares / mu.mass) for f in (np.min, np.max))
+        assert 0.095 < least < 0.115 and 1.84 < most < 1.95
+
+
 @pytest.mark.parametrize(
     ("seen", "expected"),
     [
@@ -222,6 +261,20 @@ def test_two_directions_at_least_must_be_seen(
     around = Around(jf.QuadraticInteraction(1.0), evaluate(jf.QuadraticInteraction(1.0), CLOUD),
                     np.random.default_rng(0))  # fmt: skip
     assert Verdict.of(list(derivatives.gradient(around))) is expected
+
+
+@pytest.mark.parametrize(("found", "told"), [
+    (Verdict.REJECTED, Verdict.UNDECIDED), (Verdict.ACCEPTED, Verdict.ACCEPTED),
+])  # fmt: skip
+def test_a_cubature_may_be_too_coarse_where_a_gradient_is_wrong_and_only_there(
+    found: Verdict, told: Verdict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of ∫ρ² at Gaussians the value is in closed form, and the gradient is not."""
+    monkeypatch.setattr(derivatives, "order_of", lambda *_: Finding("gradient", found))
+    F = jf.PowerEnergy(2.0)
+    findings = list(derivatives.gradient(Around(F, evaluate(F, NORMAL), RNG)))
+    assert {f.verdict for f in findings} == {told}
+    assert all(("cubature" in f.reason) is (told is Verdict.UNDECIDED) for f in findings)
 
 
 @pytest.mark.parametrize("mu", [
@@ -361,6 +414,12 @@ def test_a_remainder_that_leaves_rounding_at_once_rejects_nothing(
     assert known(1, 1, 1, 1, *(first * 4.0 ** np.arange(4.0)), margin=8.0).verdict is verdict
 
 
+@pytest.mark.parametrize(("part", "verdict"), [(0.99, Verdict.REJECTED), (1.01, Verdict.UNDECIDED)])
+def test_a_remainder_is_seen_above_half_of_the_margin(part: float, verdict: Verdict) -> None:
+    """An eighth of it is noise, and what grows is above four of these: three times, or twice."""
+    assert known(*NOISE, 1, 4, 16, 64, margin=2.0 * part).verdict is verdict
+
+
 def test_rounding_that_the_margin_misses_rejects_nothing_and_hides_little() -> None:
     """Values that are off by a thousand times the margin; a right derivative, and one 2% off."""
     verdicts = []
@@ -487,6 +546,20 @@ def test_a_linear_functional_is_the_integral_of_a_function_of_one_point() -> Non
     for F in (jf.QuadraticPotential(-2.0, center=[1.0, 3.0]), slope):
         assert check_functional(F, mu)["linearity"].verdict is Verdict.ACCEPTED
     assert "linearity" not in check_functional(jf.QuadraticInteraction(1.0), mu).claims
+    large = check_functional(jf.QuadraticPotential(1.0) + 1e12 * Quadratic(1.0), mu)
+    assert large["linearity"].verdict is Verdict.REJECTED  # F's rounding is not the term's
+
+
+def test_of_the_pairs_that_bend_the_one_that_does_beyond_rounding_is_told() -> None:
+    """V is concave near 0, and 10¹⁴ far away, where what ½ is lost in rounding."""
+    V = jf.Potential(lambda x: np.where(np.abs(x[:, 0]) < 5.0, -0.5 * x[:, 0] ** 2, 1e14),
+                     gradient=lambda x: -x, convexity=0.0)  # fmt: skip
+    mu = jf.Particles([[-1.0], [1.0]])
+    around = Around(V, evaluate(V, mu), np.random.default_rng(0))
+    pair = [(np.array([[s], [9.0 + s]]), np.full(2, 0.5)) for s in (-1.0, 1.0)]
+    around.__dict__["others"] = pair
+    (found,) = claims.convexity_of_the_first_variation(around)
+    assert found.verdict is Verdict.REJECTED and found.measured == 0.5
 
 
 def test_a_claim_that_holds_near_the_measure_only_is_attacked_there() -> None:

@@ -254,6 +254,17 @@ def test_a_distance_is_known_to_eight_times_what_cells_hide(honest) -> None:
     assert "stored distance" not in findings(honest)
 
 
+def test_far_from_the_origin_a_distance_rounds_like_the_coordinates() -> None:
+    """2h² and 64ε(lower² + upper²), each a tenth of the other or more: h = ¼ at 10⁶."""
+    mu, k = jf.Grid(np.ones(4), 1e6, 1e6 + 1.0), np.arange(4)
+    still = Witness("grid", {"rows": k, "columns": k, "values": mu.weights,
+                             "potential": np.zeros(4)})  # fmt: skip
+    found = findings(GridStep(jf.Entropy(), mu, mu, TAU, still, 0.0, 0.0, 0.0))["stored distance"]
+    rounding = 64 * 2.0**-52 * (1e12 + (1e6 + 1.0) ** 2)
+    assert found.measured == 0.0 and 0.1 < rounding / 0.125 < 10.0
+    assert found.bound == pytest.approx(0.125 + rounding, rel=1e-9, abs=0)  # h of rounded edges
+
+
 def test_a_run_s_distance_is_looked_at_on_a_grid() -> None:
     mu = jf.Grid.from_function(lambda x: np.exp(-3 * (x[:, 0] - 1.4) ** 2), 0.0, WIDTH, 32)
     problem = jf.Problem(0.3 * jf.Entropy() + jf.QuadraticPotential(2.0, [0.6]), mu, 0.4, steps=2)

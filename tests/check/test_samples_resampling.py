@@ -100,6 +100,12 @@ def test_step_down_is_exact_whatever_the_dependence(correlation):
     assert abs(hits / rounds - 0.05) < 0.014
 
 
+def test_beyond_all_resamples_the_observation_is_one_of_them():
+    """p = (1 + 0)/(1 + 10), its own rank among 10⁴ being below that of all others."""
+    test = rs.Resampled(1.0, np.zeros(9999), np.arange(10.0))
+    assert rs.step_down([test], np.random.default_rng(0)).tolist() == [1 / 11]
+
+
 def test_step_down_finds_the_one_that_differs():
     rng = np.random.default_rng(5)
     found = rs.step_down(normal_tests(rng, 0.3, 5, 999, shift=8.0), rng)
@@ -190,6 +196,29 @@ def test_blocks_keep_what_is_known_of_ar1(a):
         found.append((1 - order.kept) / lost)
     # the times scatter by 7% and more in this; at a = 0.8 the loss is 4%, of which kept ≤ 1
     assert abs(np.mean(found) - 1) < 0.25
+
+
+@pytest.mark.parametrize(("a", "n", "seed", "k"), [(0.5, 400, 6, 2), (-0.2, 60, 25, 1),
+                                                   (0.5, 60, 6, 2)])  # fmt: skip
+def test_what_blocks_keep_is_the_share_of_all_functions_variances(a, n, seed, k):
+    """Σ_{|t|<L} (1 − |t|/L) corr_t of Σ_t corr_t, lag by lag, of both signs, be they more or less
+    than 1; all, if that is more than all, as in the last of these."""
+    series = ar1(a, n, np.random.default_rng(seed), k)
+    order, correlation = rs.chain_of(series), rs._correlations(series)[0]
+    length, seen, every = n / order.blocks, 0.0, 0.0
+    for t in range(1 - n, n):
+        both = correlation[abs(t)].sum()
+        every += both
+        seen += both * max(0.0, 1.0 - abs(t) / length)
+    assert 0.1 * every < seen and bool(seen < every) is (a < 0 or n == 400)
+    assert bool(seen < 1.0) is (a < 0)
+    assert order.kept == pytest.approx(min(seen / every, 1.0), rel=1e-12)
+
+
+def test_what_is_held_against_larger_resamples_is_smaller():
+    test = rs.Resampled(3.0, np.array([1.0, 2.0]), np.array([4.0])).tempered(1.5)
+    assert (test.observed, test.own.tolist(), test.common.tolist()) == (2.0, [1.0, 2.0], [4.0])
+    assert 0.0 < test.p_value(np.random.default_rng(0)) < 2 / 3  # one of two ties, none above
 
 
 def test_the_slowest_function_of_a_chain_gives_the_blocks():

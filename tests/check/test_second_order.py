@@ -15,6 +15,7 @@ from jkoflow.check import Verdict
 from jkoflow.check import second_order as judge
 from jkoflow.check.evaluate import Noise, Rows, Stack
 from jkoflow.check.residual import Steps
+from jkoflow.check.step import evaluated
 from jkoflow.check.transport import Transport
 from jkoflow.measures.many import Laws
 from jkoflow.record import Witness
@@ -99,6 +100,18 @@ def test_staying_is_a_competitor_in_closed_form() -> None:
     b = 64 * EPS * 1e10
     flips(lambda e: found(e, y={"extent": 1e10}), (b + b * b) / tau, least)
     assert found(3.0).where == "step 4"
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.3])
+def test_a_minimisation_loses_energy_from_the_law_it_starts_from(alpha: float) -> None:
+    """F(ρ⁺) + W2²/(2τ') ≤ F(y) at y = 2 − α/2, the law 2 carried on as it came from 2.5."""
+    F, old, after, tau = jf.QuadraticPotential(1.3), jf.Particles([2.0]), jf.Particles([1.5]), 0.5
+    problem = jf.Problem(F, old, tau=tau, steps=4)
+    came = judge._Law(old, evaluated(F, Laws([old])).rows, np.array([[-0.5]]), 0.25, 0.4)
+    found = {f.claim: f for f in judge._minimised(problem, came, after, tau, alpha, alpha, None, 4)}
+    y, shorter = 2.0 - 0.5 * alpha, tau - 0.4 * alpha
+    excess = 0.65 * (1.5**2 - y**2) + (y - 1.5) ** 2 / (2.0 * shorter)
+    assert found["energy"].measured == pytest.approx(excess, rel=1e-13, abs=0)
 
 
 @pytest.mark.parametrize("alpha", [

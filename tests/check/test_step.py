@@ -322,6 +322,17 @@ def test_measures_whose_steps_the_judge_does_not_know_are_undecided() -> None:
     assert other.verdict is Verdict.UNDECIDED and "Cloud" in other["membership"].reason
 
 
+def test_nothing_is_known_of_a_subclass_on_either_side() -> None:
+    class Cloud(jf.Particles):
+        """Particles by name, whose methods nobody has looked at."""
+
+    F, mu, nu = jf.QuadraticPotential(1.0), jf.Particles([1.0]), jf.Particles([1.0 / 1.1])
+    assert check_step(F, mu, nu, 0.1).verdict is Verdict.ACCEPTED
+    for pair in ((Cloud(mu.points), nu), (mu, Cloud(nu.points))):
+        report = check_step(F, *pair, 0.1)
+        assert report.verdict is Verdict.UNDECIDED and report.claims == ["membership"]
+
+
 @pytest.mark.parametrize("claim", [np.inf, np.nan])
 def test_a_claim_that_is_no_number_certifies_nothing(claim: float) -> None:
     F = jf.Potential(lambda x: x[:, 0] ** 2, gradient=lambda x: 2 * x, convexity=claim)

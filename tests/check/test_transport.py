@@ -287,8 +287,8 @@ def test_a_coupling_is_a_list_of_entries_and_no_table() -> None:
 
 
 def test_a_gap_below_the_rounding_of_the_coordinates_is_undecided() -> None:
-    """Points at 2 that move by 1e-14: W2² is 1e-28, and coordinates know no more than that."""
-    away = 2.0 + np.array([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]) * 2.0**-45
+    """Points at 3 that move by 1e-14: W2² is 1e-28, and coordinates know no more than that."""
+    away = 3.0 + np.array([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]) * 2.0**-45
     old, new = Particles(away + 2.0**-46), Particles(away)
     squared = float(new.weights @ ((new.points - old.points) ** 2).sum(axis=1))
     f = 2.0 * (new.points - away.mean(axis=0)) @ (new.points - old.points)[0]
@@ -298,4 +298,5 @@ def test_a_gap_below_the_rounding_of_the_coordinates_is_undecided() -> None:
     bound = (transport.policy.ROUNDING * transport.policy.EPS) ** 2 * float(
         new.weights @ (new.points**2).sum(axis=1)
     )
-    assert transport.duality(new, old, squared, f, g - 1.1 * bound).verdict is Verdict.REJECTED
+    for part, verdict in ((0.9, Verdict.UNDECIDED), (1.1, Verdict.REJECTED)):
+        assert transport.duality(new, old, squared, f, g - part * bound).verdict is verdict
