@@ -102,23 +102,25 @@ class Objective:
 
     def value(self, at: Place) -> float:
         """F + W2²/(2τ)."""
-        return self.value_and_gradient(at)[0]
+        moved, spread = at.mean - self.mu.mean(), at.root - self._pulled_back(at.root)
+        value = self.F.value_at_points(at.mean + self.z @ at.root, self.w)
+        value += (float(moved @ moved) + float(np.vdot(spread, spread))) / (2.0 * self.tau)
+        if self.pressure.vanishes:
+            return value
+        sign, half = np.linalg.slogdet(at.root)
+        return value + self.pressure.energy(2.0 * half) if sign else np.inf
 
     def value_and_gradient(self, at: Place) -> tuple[float, Array, Array]:
         """Value, and derivatives in m and in the symmetric R."""
-        x = at.mean + self.z @ at.root
-        value = self.F.value_at_points(x, self.w)
-        b, G = self._smooth_slopes(x)
-        moved, spread = at.mean - self.mu.mean(), at.root - self._pulled_back(at.root)
-        value += (float(moved @ moved) + float(np.vdot(spread, spread))) / (2.0 * self.tau)
-        G = G + spread / self.tau
+        b, G = self._smooth_slopes(at.mean + self.z @ at.root)
+        value = self.value(at)
+        if not np.isfinite(value):
+            return np.inf, b, G
+        G = G + (at.root - self._pulled_back(at.root)) / self.tau
         if not self.pressure.vanishes:
-            sign, half = np.linalg.slogdet(at.root)
-            if sign == 0:
-                return np.inf, b, G
-            value += self.pressure.energy(2.0 * half)
+            half = np.linalg.slogdet(at.root)[1]
             G = G - self.pressure(2.0 * half) * np.linalg.inv(at.root)
-        return value, b + moved / self.tau, 0.5 * (G + G.T)
+        return value, b + (at.mean - self.mu.mean()) / self.tau, 0.5 * (G + G.T)
 
     def _smooth_slopes(self, x: Array) -> tuple[Array, Array]:
         g = self.F.gradient_at_points(x, self.w) * self.w[:, None]

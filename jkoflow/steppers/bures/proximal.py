@@ -34,9 +34,9 @@ def proximal_step(
     status = Status.CONVERGED
     if not converged:
         place, status = search.downhill(start)
-    elif objective.value(place) > objective.value(start) + _ROUNDING * abs(objective.value(start)):
+    elif _rises(objective, start, place):  # what was found is stationary, and no minimum
         other = Search(objective, tolerance, max_iterations, search.iterations)
-        lower, found = other.downhill(start)  # what was found is stationary, and no minimum
+        lower, found = other.downhill(start)
         if found is Status.CONVERGED and objective.value(lower) < objective.value(place):
             place, search = lower, other
     return _output(place, mu, search, status)
@@ -129,6 +129,11 @@ class Search:
         if not self.model_convex:
             return Status.NOT_CONVEX
         return Status.STALLED if np.isfinite(self.residual) else Status.NON_FINITE
+
+
+def _rises(objective: Objective, start: Place, end: Place) -> bool:
+    before = objective.value(start)
+    return objective.value(end) > before + _ROUNDING * abs(before)
 
 
 def _positive(place: Place) -> Place:
