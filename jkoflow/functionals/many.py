@@ -38,6 +38,8 @@ def at_many(F: Functional, laws: Laws) -> AtMany:
     ------
     InvalidFunctional
         If an answer is not real and finite, or has another shape.
+    NotDefined
+        Where cells have an energy and no gradient: fast diffusion, from edges that are tied.
 
     Examples
     --------
@@ -46,7 +48,7 @@ def at_many(F: Functional, laws: Laws) -> AtMany:
     >>> found.energy, found.slope.round(3)
     (array([ 1., 10.]), array([2.   , 6.325]))
     """
-    energy, scale, size = np.zeros((3, len(laws)))
+    energy, scale, size, inner = np.zeros((4, len(laws)))
     gradients = []
     with np.errstate(all="ignore"):
         for group in (F.smooth, F.internal):
@@ -58,10 +60,14 @@ def at_many(F: Functional, laws: Laws) -> AtMany:
             size = size + length
             if isinstance(group, Smooth):
                 scale = scale + laws.extents * length
+            else:
+                inner = length
             for c, value, _ in found:
                 energy, scale = energy + c * value, scale + np.abs(c * value)
         gradient = _sum(gradients) if gradients else laws.tangents(np.zeros_like(laws.x))
         slope = laws.lengths(gradient) if len(gradients) > 1 else size
+    if laws.cells and np.isfinite(energy).all() and not np.isfinite(inner).all():
+        raise NotDefined("in cells without length the pressure is infinite: F has no gradient here")
     if not (np.isfinite(energy).all() and np.isfinite(slope).all()):
         raise InvalidFunctional("F or its gradient is NaN or infinite here")
     return AtMany(energy, gradient, slope, scale, size)
@@ -177,10 +183,7 @@ def _on_cells(f: Internal, mu: Any, x: Array) -> Part:
     np.multiply(pressure / w[:-1], left, out=gradient[:, :-1])
     gradient[:, -1] = 0.0
     gradient[:, 1:] += np.multiply(pressure / w[1:], right, out=right)
-    energy = np.asarray(e @ mu.mass)
-    if np.isfinite(energy).all() and not np.isfinite(gradient).all():  # fast diffusion of atoms
-        raise NotDefined(f"{f!r} has infinite pressure in cells without length: no gradient there")
-    return energy, gradient[..., None]
+    return np.asarray(e @ mu.mass), gradient[..., None]
 
 
 def _variations(S: Any, w: Array, x: Array) -> Array:
