@@ -8,8 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..functionals.base import Functional
-from ..functionals.internal import Entropy
-from ..functionals.many import at_many
+from ..functionals.many import at_many, gradient_of, is_exact
 from ..measures.base import Array, Measure
 from ..measures.many import Laws
 from ..status import InvalidFunctional, InvalidMeasure
@@ -60,7 +59,7 @@ def real(value: object) -> float:
 
 def gradients(F: Functional, mu: Measure) -> list[Array]:
     """∇δF of the smooth and of the internal part at the points of μ, each finite."""
-    parts = [g.gradient(mu) for g in (F.smooth, F.internal) if g.terms]
+    parts = [gradient_of(g, mu) for g in (F.smooth, F.internal) if g.terms]
     for part in parts:
         if np.shape(part) != mu.points.shape or np.iscomplexobj(part):
             raise InvalidFunctional(f"the gradient has shape {np.shape(part)}, or is complex")
@@ -89,13 +88,7 @@ def evaluate(F: Functional, mu: Measure) -> Evaluated:
             blur = shift = np.inf
     margin = policy.ROUNDING * policy.EPS * scale + 4.0 * shift
     size, gradient = sum(norm(p, w) for p in parts), np.asarray(sum(parts))
-    return Evaluated(mu, energy, margin, gradient, 8.0 * blur, size, consistent(F, mu))
-
-
-def consistent(F: Functional, mu: Measure) -> bool:
-    """Whether value and gradient belong together exactly: not so for most internal energies of
-    Gaussians, where the value is in closed form and the gradient taken by cubature."""
-    return mu.kind != "gaussian" or all(type(f) is Entropy for _, f in F.internal.terms)
+    return Evaluated(mu, energy, margin, gradient, 8.0 * blur, size, is_exact(F, Laws([mu])))
 
 
 class Noise(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..measures.base import Array
+from ..measures.base import Array, Measure
 from ..measures.many import Laws
 from ..status import InvalidFunctional, NotDefined
 from .answers import of_the_library
@@ -172,6 +172,19 @@ def is_exact(F: Functional, laws: Laws) -> bool:
     """Whether value and gradient of F belong together exactly: on Gaussians not those of a user's
     internal energy, whose value is in closed form and whose gradient is taken by cubature."""
     return not laws.gaussian or all(type(f) in _CLOSED for _, f in F.internal.terms)
+
+
+def gradient_of(F: Functional, mu: Measure) -> Array:
+    """∇δF at the points of μ, (n, d); of powers of a Gaussian the affine field −P Σ⁻¹(x − m) that
+    is the derivative of their value, and not what cubature would make of ∇ρ^(m−1)."""
+    if mu.kind != "gaussian" or not any(type(f) is PowerEnergy for _, f in F.terms):
+        return F.gradient(mu)
+    return _sum([c * (_pushed(f, mu) if type(f) is PowerEnergy else f.gradient(mu))
+                 for c, f in F.terms])  # fmt: skip
+
+
+def _pushed(f: PowerEnergy, mu: Any) -> Array:
+    return np.asarray((f.m - 1.0) * f.value_on_gaussian(mu) * mu.score(mu.points))
 
 
 def _on_cells(f: Internal, mu: Any, x: Array) -> Part:

@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 
 import jkoflow as jf
-from jkoflow.check import Verdict, check_step, policy
+from jkoflow.check import Verdict, check_run, check_step, policy
 from jkoflow.check.around import breadth
 from jkoflow.check.evaluate import (
     Noise,
     Rows,
-    consistent,
     evaluate,
     gradients,
     norm,
@@ -260,13 +259,27 @@ def test_without_parts_there_is_no_force() -> None:
     assert [g.tolist() for g in gradients(nothing, CLOUD)] == [np.zeros((3, 2)).tolist()]
 
 
-def test_values_belong_to_gradients_but_for_densities_of_gaussians() -> None:
+class Mine(jf.PowerEnergy):
+    """What a user's internal energy is: known by its values, and no kind of which more is known."""
+
+
+def test_values_belong_to_gradients_but_for_users_densities_of_gaussians() -> None:
     normal, line = jf.Gaussian(0.0, 1.0), jf.Quantiles([0.0, 1.0])
-    assert consistent(jf.Entropy() + jf.QuadraticPotential(1.0), normal)
-    assert not consistent(jf.PowerEnergy(2.0) + jf.Entropy(), normal)
-    assert consistent(jf.PowerEnergy(2.0), line)
-    assert evaluate(jf.PowerEnergy(2.0), normal).exact is False
-    assert evaluate(jf.Entropy(), normal).exact is True
+    for exact in (jf.Entropy() + jf.QuadraticPotential(1.0), jf.PowerEnergy(2.0) + jf.Entropy()):
+        assert evaluate(exact, normal).exact is True
+    assert evaluate(Mine(2.0) + jf.Entropy(), normal).exact is False
+    assert evaluate(Mine(2.0), line).exact is True
+
+
+@pytest.mark.parametrize("d", [2, 5])
+@pytest.mark.parametrize("m", [0.95, 3.0])
+def test_runs_of_powers_on_gaussians_are_accepted_in_every_dimension(d: int, m: float) -> None:
+    """Their forces are the derivatives of their values; cubature of ∇ρ^(m−1) is no such thing."""
+    A = np.random.default_rng(d).normal(size=(d, d))
+    F = 1.3 * jf.PowerEnergy(m) + jf.QuadraticPotential(0.7)
+    problem = jf.Problem(F, jf.Gaussian(np.arange(d) / d, A @ A.T + np.eye(d)), tau=0.1, steps=3)
+    report = check_run(problem, jf.flow(problem))
+    assert report.verdict is Verdict.ACCEPTED, report
 
 
 def test_rows_of_the_measures_one_step_before() -> None:
