@@ -1,7 +1,7 @@
 """Proximal and forward–backward steps within the Gaussians, for functionals without closed form.
 
 The fixed-point iteration of `jkoflow.steppers.bures.objective`, accelerated, and descent by L-BFGS
-where it fails.
+where it fails, or ends above where it began.
 """
 
 from __future__ import annotations
