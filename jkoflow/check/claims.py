@@ -129,7 +129,7 @@ def lower_bound(a: Around) -> Iterator[Finding]:
         claimed = [(k, b) for k, radius in enumerate(far)
                    for b in {f.lower_bound(), f.lower_bound_near(mu, radius)} - {None}]  # fmt: skip
         if claimed:
-            values = np.append(f.value(mu), values_at(f, a.moved))
+            values = np.append(f.value(mu), a.values if f is a.F else values_at(f, a.moved))
             excess = np.array([b - values[k] for k, b in claimed])
             k = int(np.argmax(excess))  # or the first NaN
             reason = f"{f!r} takes a value below the bound {claimed[k][1]:.6g} that it claims"

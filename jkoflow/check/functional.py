@@ -82,12 +82,12 @@ def on_some_cells(F: Functional, mu: Grid, most: int = 400) -> tuple[Functional,
     return make_sum(terms), Particles(mu.points[kept], mu.weights[kept] / mu.weights[kept].sum())
 
 
-def attack(F: Functional, here: Evaluated, rng: Any) -> list[Finding]:
-    """The findings of `check_functional`."""
+def attack(F: Functional, here: Evaluated, rng: Any, *unknown: type[Exception]) -> list[Finding]:
+    """The findings of `check_functional`; ``unknown`` errors, too, leave a question open."""
     around = Around(F, here, generator(rng))
     findings: list[Finding] = []
     for test in _TESTS:
-        found = guarded(test.__name__.replace("_", " "), partial(_listed, test, around))
+        found = guarded(test.__name__.replace("_", " "), partial(_listed, test, around), *unknown)
         findings += [found] if isinstance(found, Finding) else found
     return findings
 
@@ -96,12 +96,12 @@ def _listed(test: Callable[[Around], Iterator[Finding]], around: Around) -> list
     return list(test(around.of_points if test in _MOVING else around))
 
 
-def guarded(claim: str, test: Callable[[], Any]) -> Any:
-    """What the test returns, or what its exception means."""
+def guarded(claim: str, test: Callable[[], Any], *unknown: type[Exception]) -> Any:
+    """What the test returns, or what its exception means; the ``unknown`` ones no fault."""
     try:
         with np.errstate(all="ignore"):
             return test()
-    except (MissingStructure, NotDefined, InvalidMeasure) as error:  # e.g. no room to displace
+    except (MissingStructure, NotDefined, InvalidMeasure, *unknown) as error:  # type: ignore[misc]
         return undecided(claim, str(error))
     except Exception as error:  # a user's functional may raise anything
         return rejected(claim, f"{type(error).__name__}: {error}")

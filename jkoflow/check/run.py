@@ -15,7 +15,7 @@ from ..measures.base import Array
 from ..measures.grid import Grid
 from ..measures.many import Laws, alike
 from ..problem import Problem
-from ..status import Status
+from ..status import InvalidFunctional, Status
 from ..store.format import Altered, Impossible
 from ..verdict import Decided, Finding, Report, Verdict, at_most, rejected, undecided, worst
 from . import policy
@@ -274,10 +274,9 @@ class Walk:
                 yield here.at(where)
                 continue
             unit, floor = unit or breadth(here), max(floor, here.margin)
-            for f in attack(attacked, replace(here, unit=unit, margin=floor), 0):
-                # F may have no value where no mass comes: beyond a barrier, between centres
-                blind = math.isnan(f.measured) and f.reason.startswith("InvalidFunctional")
-                yield (undecided(f.claim, f.reason) if blind else f).at(where)
+            here = replace(here, unit=unit, margin=floor)
+            # F may have no value where no mass comes: beyond a barrier, between centres
+            yield from (f.at(where) for f in attack(attacked, here, 0, InvalidFunctional))
 
 
 def stored(

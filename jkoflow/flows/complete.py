@@ -117,8 +117,6 @@ def completed(problem: Problem, steps: Iterable[Told], lacking: Lacking) -> Iter
                 if index == record.index - 1:
                     found = witness(record.measure, old, record.witness)
                     step = step._replace(record=replace(record, witness=found))
-                else:
-                    lacking.unsaved = True
             except JkoflowError as error:
                 lacking.add(record.index, error)
         else:

@@ -385,7 +385,7 @@ def test_a_run_that_ends_in_a_point_is_attacked_at_the_length_it_came_from() -> 
     assert found and all(f.verdict is Verdict.ACCEPTED for f in found), found
     lengths = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(judge, "attack", lambda F, here, rng: lengths.append(here.unit) or [])
+        patch.setattr(judge, "attack", lambda F, here, *_: lengths.append(here.unit) or [])
         list(walk.attacks())
     assert lengths[0] == lengths[1] == judge.breadth(judge.evaluate(V, start)) > 0.5
 

@@ -102,25 +102,32 @@ class Objective:
 
     def value(self, at: Place) -> float:
         """F + W2²/(2τ)."""
-        moved, spread = at.mean - self.mu.mean(), at.root - self._pulled_back(at.root)
+        return self._value(at, *self._moved(at))
+
+    def value_and_gradient(self, at: Place) -> tuple[float, Array, Array]:
+        """Value, and derivatives in m and in the symmetric R."""
+        moved, spread = self._moved(at)
+        value = self._value(at, moved, spread)
+        b, G = self._smooth_slopes(at.mean + self.z @ at.root)
+        G = G + spread / self.tau
+        if not self.pressure.vanishes:
+            if value == np.inf:
+                return value, b, G
+            half = np.linalg.slogdet(at.root)[1]
+            G = G - self.pressure(2.0 * half) * np.linalg.inv(at.root)
+        return value, b + moved / self.tau, 0.5 * (G + G.T)
+
+    def _moved(self, at: Place) -> tuple[Array, Array]:
+        """How far the mean and the root are from those of the old law that the map leads to."""
+        return at.mean - self.mu.mean(), at.root - self._pulled_back(at.root)
+
+    def _value(self, at: Place, moved: Array, spread: Array) -> float:
         value = self.F.value_at_points(at.mean + self.z @ at.root, self.w)
         value += (float(moved @ moved) + float(np.vdot(spread, spread))) / (2.0 * self.tau)
         if self.pressure.vanishes:
             return value
         sign, half = np.linalg.slogdet(at.root)
         return value + self.pressure.energy(2.0 * half) if sign else np.inf
-
-    def value_and_gradient(self, at: Place) -> tuple[float, Array, Array]:
-        """Value, and derivatives in m and in the symmetric R."""
-        b, G = self._smooth_slopes(at.mean + self.z @ at.root)
-        value = self.value(at)
-        if not np.isfinite(value):
-            return np.inf, b, G
-        G = G + (at.root - self._pulled_back(at.root)) / self.tau
-        if not self.pressure.vanishes:
-            half = np.linalg.slogdet(at.root)[1]
-            G = G - self.pressure(2.0 * half) * np.linalg.inv(at.root)
-        return value, b + (at.mean - self.mu.mean()) / self.tau, 0.5 * (G + G.T)
 
     def _smooth_slopes(self, x: Array) -> tuple[Array, Array]:
         g = self.F.gradient_at_points(x, self.w) * self.w[:, None]
@@ -154,7 +161,7 @@ class Objective:
         hessian = vectors @ inner @ vectors.T
         with np.errstate(divide="ignore"):
             pressure = self.pressure(2.0 * float(np.log(values).sum()))
-        moved, spread = at.mean - self.mu.mean(), at.root - self._pulled_back(at.root)
+        moved, spread = self._moved(at)
         rest = hessian @ at.root + spread / self.tau
         inverse = np.zeros_like(values)
         if not self.pressure.vanishes:
