@@ -46,7 +46,7 @@ GROUPS = {
     "functionals": (236, ("around", "claims", "derivatives", "functional")),
     "fixed points": (194, ("fixed_point", "proximal_gibbs")),
     "grids": (158, ("grid", "weak")),
-    "runs of second order": (188, ("second_order",)),
+    "runs of second order": (188, ("extrapolated", "second_order")),
 }  # fmt: skip
 """Lines of code at most, and the modules they are in; docs/decisions/0005 says why so many."""
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import jkoflow as jf
-from jkoflow.check import second_order as judge
+from jkoflow.check import extrapolated as judge
 from jkoflow.measures.extrapolation import KEPT, carried_edges
 from jkoflow.record import Witness
 from jkoflow.status import InvalidProblem, NotDefined, Status
