@@ -227,7 +227,7 @@ class Report:
         )
 
     def to_html(self, path: str | Path) -> None:
-        """Write the report as one page that needs nothing else."""
+        """Write the report as one page that needs nothing else, in a folder that may be new."""
         number = {a: f'<a href="#a{k}">{k}</a>' for k, a in enumerate(self.assumptions, 1)}
         rows = "\n".join(
             "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in _cells(f))
@@ -240,7 +240,9 @@ class Report:
         page = _PAGE.substitute(
             subject=html.escape(self.subject), verdict=self.verdict, rows=rows, assumptions=items
         )
-        Path(path).write_text(page, encoding="utf-8")
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(page, encoding="utf-8")
 
     def __str__(self) -> str:
         return self.text()

@@ -68,8 +68,8 @@ def test_assumptions_are_said_once_and_the_worst_finding_is_found() -> None:
 def test_the_page_is_complete_and_escapes_what_it_shows(tmp_path: Path) -> None:
     evil = "<script>alert('$x')</script>"
     report = Report(evil, (Finding(evil, R, math.nan, 1.0, (evil,), evil, evil),))
-    report.to_html(tmp_path / "page.html")
-    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    report.to_html(tmp_path / "new" / "page.html")
+    page = (tmp_path / "new" / "page.html").read_text(encoding="utf-8")
     assert "<script" not in page and page.count("&lt;script&gt;") == 6
     assert page.count(">1</a>") == 1 and page.count("<li id=\"a1\">") == 1  # said once, named there
     assert "REJECTED" in page and "http" not in page
