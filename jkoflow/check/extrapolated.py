@@ -29,13 +29,15 @@ FOLLOWED = "the law is extrapolated along the coupling of the step before, as it
 
 @dataclass(frozen=True)
 class Reached:
-    """A law of the run with F there, and how it was reached: X − T(X), its square, and τ."""
+    """A law of the run with F there, and how it was reached: X − T(X), its square, τ, and how far
+    the square may be from W2²."""
 
     mu: Measure
     rows: Rows
     away: Array | None = None
     squared: float = math.nan
     tau: float = math.nan
+    gap: float = 0.0
 
 
 def blind_square(new: Reached, old: Reached) -> Array:
@@ -200,4 +202,4 @@ def _reached(
     A = np.asarray(matrix) if matrix is not None else np.sqrt(before.cov() / after.cov())
     shift = after.mean() - before.mean()
     away = shift + (after.points - after.mean()) @ (np.eye(after.dim) - A)
-    return Reached(after, rows, away, float(found.squared[0]), tau)
+    return Reached(after, rows, away, float(found.squared[0]), tau, float(found.gap[0]))

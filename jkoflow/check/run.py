@@ -206,9 +206,8 @@ class Walk:
             raise Decided(undecided("evidence", "rounding counts: look at these one by one"))
         yield from judged(steps)
         yield from self._consequences(steps, nu)
-        true, off = steps.transport.squared, steps.transport.finding.measured
+        true, gap = steps.transport.squared, steps.transport.gap
         said = np.where(np.isnan(said), true, said)  # NaN: the run does not say
-        gap = off * (2.0 * np.sqrt(true) + off) if laws.gaussian else off  # maps miss by a length
         yield stored("stored distance", said, true, steps.blind_square, start, gap)
 
     def _said(

@@ -115,4 +115,5 @@ class _Walk:
         yield stored("stored energy", np.array([step.energy]), rows.energy, rows.margin, k)
         squared, blind = np.array([self.last.squared]), blind_square(self.last, old)
         claimed = np.where(np.isnan(record.distance_squared), squared, record.distance_squared)
-        yield stored("stored distance", claimed, squared, blind, k)  # NaN: the run does not say
+        # NaN: the run does not say
+        yield stored("stored distance", claimed, squared, blind, k, self.last.gap)

@@ -21,12 +21,14 @@ _BLOCK = 2**19  # entries of the cost matrix held at once
 
 class Transport(NamedTuple):
     """W2² of K steps (K,); X − T(X), T(X_i) the barycentre of where X_i came from, given as the
-    gradients of a `Stack` are; spread Σ π_ij |x_j − T_i|² (K,), zero if the coupling is a map; and
-    the finding about the step that is the least certain."""
+    gradients of a `Stack` are; spread Σ π_ij |x_j − T_i|² (K,), zero if the coupling is a map; how
+    far W2² may be from that of the laws (K,); and the finding about the step that is the least
+    certain."""
 
     squared: Array
     away: Array
     spread: Array
+    gap: Array
     finding: Finding
 
 
@@ -50,14 +52,15 @@ def certify_all(
         if same and after.in_order and before.in_order:
             away = after.x - before.x
             squared = (away * away)[..., 0] @ a
-            return Transport(squared, away, np.zeros_like(squared), at_most(CLAIM, 0.0, 0.0))
+            none = np.zeros_like(squared)
+            return Transport(squared, away, none, none, at_most(CLAIM, 0.0, 0.0))
     if len(after) == 1:
         return _coupled(after.mu, before.mu, witnesses[0])
     steps = zip(after.measures, before.measures, witnesses, strict=True)
     found = [certify_all(Laws([mu]), Laws([nu]), [witness]) for mu, nu, witness in steps]
-    squared, away, spread = (np.concatenate([t[k] for t in found]) for k in range(3))
+    squared, away, spread, gap = (np.concatenate([t[k] for t in found]) for k in range(4))
     least = max((t.finding for t in found), key=lambda f: f.severity)
-    return Transport(squared, away, spread, least)
+    return Transport(squared, away, spread, gap, least)
 
 
 def _false(reason: str) -> Decided:
@@ -110,7 +113,8 @@ def _coupled(after: Measure, before: Measure, witness: Witness | None) -> Transp
     if witness is not None:
         f, g = array_of(witness, "f", a.shape), array_of(witness, "g", b.shape)
         finding = duality(after, before, squared, f, g)
-    return Transport(np.array([squared]), (X - target)[None], np.array([spread]), finding)
+    squares = np.array([[squared], [spread], [finding.measured]])
+    return Transport(squares[0], (X - target)[None], squares[1], squares[2], finding)
 
 
 def _require_marginals(rows: Array, columns: Array, values: Array, a: Array, b: Array) -> None:
@@ -193,7 +197,10 @@ def _maps(after: Laws, before: Laws, witnesses: Sequence[Witness | None]) -> Tra
     reason = "the map does not take the new law to the old one"
     doubt = lambda k: Verdict.UNDECIDED if off[k] <= 1e-3 * breadth[k] else Verdict.REJECTED  # noqa: E731
     finding = worst(CLAIM, off, bound, (), reason, doubt)
-    return Transport(squared, away, np.zeros(len(A)), finding)
+    thin = before.std.min(axis=1)  # and what a variance does not show of a standard deviation
+    missed = off + hidden / (np.sqrt(thin * thin + hidden) + thin + _TINY)
+    gap = missed * (2.0 * np.sqrt(squared) + missed)
+    return Transport(squared, away, np.zeros_like(gap), gap, finding)
 
 
 def _map(witness: Witness | None, after: Any, before: Any) -> Witness:

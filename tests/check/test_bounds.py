@@ -113,7 +113,7 @@ def made(*, old: dict[str, float], new: dict[str, float], r: float = 0.0, w2: fl
     rows = [Rows(*(np.array([row.get(name, 0.0)]) for name in Rows._fields)) for row in (old, new)]
     none = Noise(0.0, 0.0, (0.0, 0.0))
     here = Stack(laws, np.full((1, 1, 1), r), np.array([size]), rows[1], none)
-    transport = Transport(np.array([w2**2]), np.zeros((1, 1, 1)), np.array([spread]),
+    transport = Transport(np.array([w2**2]), np.zeros((1, 1, 1)), np.array([spread]), np.zeros(1),
                           at_most("transport", 0.0, 0.0))  # fmt: skip
     residual = np.array([r])
     return Steps(functional, laws, rows[0], here, np.array([TAU]), transport, residual, residual,

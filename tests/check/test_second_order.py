@@ -12,7 +12,7 @@ import pytest
 
 import jkoflow as jf
 from jkoflow.check import Verdict
-from jkoflow.check import second_order as judge
+from jkoflow.check import extrapolated as judge
 from jkoflow.check.evaluate import Noise, Rows, Stack
 from jkoflow.check.residual import Steps
 from jkoflow.check.step import evaluated
@@ -31,9 +31,9 @@ def rows(**numbers: float) -> Rows:
     return Rows(*(np.array([numbers.get(name, 0.0)]) for name in Rows._fields))
 
 
-def law(squared: float = 0.0, tau: float = 1.0, **numbers: float) -> judge._Law:
+def law(squared: float = 0.0, tau: float = 1.0, **numbers: float) -> judge.Reached:
     """A point that came a way of the given squared length in a time τ, and what F is there."""
-    return judge._Law(POINT, rows(**numbers), np.array([[np.sqrt(squared)]]), squared, tau)
+    return judge.Reached(POINT, rows(**numbers), np.array([[np.sqrt(squared)]]), squared, tau)
 
 
 @pytest.mark.parametrize("limit", [1 / 3, np.sqrt(2.0), 0.1])
@@ -75,7 +75,7 @@ def test_the_modified_energy_in_closed_form(alpha: float) -> None:
 
 def test_a_start_has_no_way_behind_it() -> None:
     """α = 0 needs nothing of how the law before was reached: then F⁺ ≤ F − D⁺/(2τ)."""
-    old = judge._Law(POINT, rows(energy=2.0, margin=1e-6))
+    old = judge.Reached(POINT, rows(energy=2.0, margin=1e-6))
     flips(lambda e: judge._modified(old, law(0.2, energy=e), 0.0, 0.5, 1), 1e-6, 2.0 - 0.2)
 
 
@@ -87,7 +87,7 @@ def test_staying_is_a_competitor_in_closed_form() -> None:
         laws = Laws([POINT])
         here = rows(energy=energy, **at.get("new", {}))
         new = Stack(laws, np.zeros((1, 1, 1)), np.zeros(1), here, Noise(0.0, 0.0, (0.0, 0.0)))
-        moved = Transport(np.array([squared]), np.zeros((1, 1, 1)), np.zeros(1),
+        moved = Transport(np.array([squared]), np.zeros((1, 1, 1)), np.zeros(1), np.zeros(1),
                           at_most("transport", 0.0, 0.0))  # fmt: skip
         zero = np.zeros(1)
         s = Steps(jf.QuadraticPotential(1.0), laws, rows(**at.get("y", {})), new, np.array([tau]),
@@ -107,7 +107,7 @@ def test_a_minimisation_loses_energy_from_the_law_it_starts_from(alpha: float) -
     """F(ρ⁺) + W2²/(2τ') ≤ F(y) at y = 2 − α/2, the law 2 carried on as it came from 2.5."""
     F, old, after, tau = jf.QuadraticPotential(1.3), jf.Particles([2.0]), jf.Particles([1.5]), 0.5
     problem = jf.Problem(F, old, tau=tau, steps=4)
-    came = judge._Law(old, evaluated(F, Laws([old])).rows, np.array([[-0.5]]), 0.25, 0.4)
+    came = judge.Reached(old, evaluated(F, Laws([old])).rows, np.array([[-0.5]]), 0.25, 0.4)
     found = {f.claim: f for f in judge._minimised(problem, came, after, tau, alpha, alpha, None, 4)}
     y, shorter = 2.0 - 0.5 * alpha, tau - 0.4 * alpha
     excess = 0.65 * (1.5**2 - y**2) + (y - 1.5) ** 2 / (2.0 * shorter)
@@ -129,7 +129,7 @@ def test_how_far_is_one_number_that_is_not_negative(alpha: Any) -> None:
 def test_points_and_gaussians_are_carried_on_as_they_came() -> None:
     cloud = jf.Particles(np.array([[0.0, 1.0], [2.0, 3.0]]))
     away = np.array([[1.0, 0.0], [0.0, -2.0]])
-    found, held = judge._beyond(judge._Law(cloud, rows(), away, 2.5), 0.3)
+    found, held = judge._beyond(judge.Reached(cloud, rows(), away, 2.5), 0.3)
     np.testing.assert_array_equal(found.points, cloud.points + 0.3 * away)
     assert held == 0.0
 
@@ -137,16 +137,16 @@ def test_points_and_gaussians_are_carried_on_as_they_came() -> None:
 def test_edges_are_held_back_and_the_share_is_that_of_their_way() -> None:
     mu = jf.Quantiles([0.0, 1.0, 2.0])
     away = np.array([[0.1], [0.0], [-0.2]])
-    free, held = judge._beyond(judge._Law(mu, rows(), away, 0.25 * 0.01 + 0.25 * 0.04), 0.5)
+    free, held = judge._beyond(judge.Reached(mu, rows(), away, 0.25 * 0.01 + 0.25 * 0.04), 0.5)
     np.testing.assert_allclose(free.points[:, 0], [0.05, 1.0, 1.9], rtol=1e-14)
     assert held < 1e-14
     strong = 20.0 * away
     squared = float(mu.weights @ strong[:, 0] ** 2)
-    folded, held = judge._beyond(judge._Law(mu, rows(), strong, squared), 0.5)
+    folded, held = judge._beyond(judge.Reached(mu, rows(), strong, squared), 0.5)
     missing = folded.points[:, 0] - mu.edges - 0.5 * strong[:, 0]
     share = np.sqrt(mu.weights @ missing**2) / (0.5 * np.sqrt(squared))
     assert held == pytest.approx(share, rel=1e-13, abs=0) and 0.1 < held < 1.0
-    still, held = judge._beyond(judge._Law(mu, rows(), 0.0 * away, 0.0), 0.5)
+    still, held = judge._beyond(judge.Reached(mu, rows(), 0.0 * away, 0.0), 0.5)
     assert held == 0.0
     np.testing.assert_allclose(still.points, mu.points)
 

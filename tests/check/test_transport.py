@@ -15,6 +15,7 @@ from jkoflow.check import Finding, Verdict, transport
 from jkoflow.check.transport import Transport, certify, certify_all
 from jkoflow.measures.many import Laws
 from jkoflow.record import Witness
+from jkoflow.transport import bures
 
 
 def certified(after, before, witness=None) -> Transport:  # type: ignore[no-untyped-def]
@@ -146,9 +147,9 @@ def test_gaussians_against_the_closed_formula() -> None:
         matrix = inverse @ middle @ inverse
         found = certified(mu, nu, Witness("symmetric-map", {"matrix": 0.5 * (matrix + matrix.T)}))
         shift = mu.mean() - nu.mean()
-        bures = np.trace(mu.cov()) + np.trace(nu.cov()) - 2 * np.sqrt(values).sum()
+        spread = np.trace(mu.cov()) + np.trace(nu.cov()) - 2 * np.sqrt(values).sum()
         assert found.finding.verdict is Verdict.ACCEPTED
-        assert abs(found.squared - (shift @ shift + bures)) < 1e-12 * np.trace(mu.cov() + nu.cov())
+        assert abs(found.squared - (shift @ shift + spread)) < 1e-12 * np.trace(mu.cov() + nu.cov())
 
 
 def test_without_a_witness_only_the_line_is_decided() -> None:
@@ -300,3 +301,20 @@ def test_a_gap_below_the_rounding_of_the_coordinates_is_undecided() -> None:
     )
     for part, verdict in ((0.9, Verdict.UNDECIDED), (1.1, Verdict.REJECTED)):
         assert transport.duality(new, old, squared, f, g - part * bound).verdict is verdict
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_how_far_w2_may_be_from_that_of_thin_gaussians(seed: int) -> None:
+    """Covariances know a variance of s² to ε tr Σ, and two ways to take W2 differ by as much: by
+    the map, and by the polar factor of the roots. Besides, a map may miss."""
+    rng = np.random.default_rng(seed)
+    thin, thinner = 10.0 ** rng.uniform(-7, -2), 10.0 ** rng.uniform(-7, -3)
+    turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    before, after = (Gaussian(np.zeros(3), turn @ np.diag([s * s, 0.05, 0.6]) @ turn.T)
+                     for s in (thin, thinner))  # fmt: skip
+    witness = Witness("symmetric-map", {"matrix": bures.optimal_map(after, before)})
+    found = certified(after, before, witness)
+    squared, gap = float(found.squared[0]), float(found.gap[0])
+    assert abs(bures.distance_squared(after, before) - squared) <= gap + 1e-13 * squared
+    most = found.finding.measured + 16 * 2.0**-52 * 0.65 / thin  # which is twice h/2s
+    assert gap <= most * (2.0 * squared**0.5 + most)
