@@ -80,6 +80,11 @@ class DualPoint:
     density: Array
     transform: CTransform  # of the place before its shift
 
+    @property
+    def finite(self) -> bool:
+        """Whether it buys some mass, and no infinite one."""
+        return 0.0 < float(self.density.sum()) < np.inf
+
     @cached_property
     def gradient(self) -> Array:
         """μ − S#ρ, as masses spread by the spline."""

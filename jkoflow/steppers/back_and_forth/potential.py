@@ -18,7 +18,7 @@ class Linearised:
     """
 
     def __init__(self, smooth: Functional, mu: Grid, refine: int) -> None:
-        self.mu, self.refine = mu, refine
+        self.smooth, self.mu, self.refine = smooth, mu, refine
         self.straight = _chosen(smooth, linear=True)
         self.curved = _chosen(smooth, linear=False)
         self.reference = mu
@@ -26,6 +26,12 @@ class Linearised:
         shape = tuple(n * refine for n in mu.shape)
         points = centres(mu.lower, mu.spacing / refine, shape)
         self._fixed = self._walled(_variation(self.straight, mu, points).reshape(shape))
+
+    def read_at(self, refine: int) -> Linearised:
+        """The same, at other points."""
+        new = Linearised(self.smooth, self.mu, refine)
+        new.reference, new.share = self.reference, self.share
+        return new
 
     def _walled(self, refined: Array) -> Array:
         """Obstacles are whole cells: those whose centres V = +∞ holds at."""

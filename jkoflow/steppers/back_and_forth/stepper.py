@@ -23,7 +23,10 @@ from .plan import plan_of
 from .potential import Linearised
 
 _RESOLVED = 8.0  # times what the cells hide: where the map jumps, whole points go either way
+_FINER = 8  # times the points a cell and axis, at most: kinks move the mass of whole points
+_POINTS = 2**22  # above which there are not made more of them
 _FIRST = 1e-3  # tolerance of the first ascent where there will be others
+_SHARPER = 0.1  # factor of that tolerance where linearisations do not come closer
 _MATCHED = 10.0  # times the tolerance: densities are coarser than dual values
 _TRUSTED = 1e-6  # relative density from which on its logarithm is believed
 _NEARLY = 1e-2  # of the energy lost: what an ascent that a kink ended may still expect to gain
@@ -48,7 +51,9 @@ class BackAndForth(Stepper):
     max_iterations, max_rounds : int
         Of the ascent, and of linearisations.
     refine : int
-        Points a cell and axis at which the new density is taken; cells hold their mean.
+        Points a cell and axis at which the new density is taken; cells hold their mean. Where the
+        map jumps, points go either way as a whole and the ascent may end early: then there are
+        twice as many, up to eight times.
     memory : int
         Pairs of the quasi-Newton model.
 
@@ -111,7 +116,8 @@ class _Solver:
         exact = conjugate(F)
         self.conjugate = softened(exact, self.floor)
         self.softening = 0.0 if self.conjugate is exact else self.floor  # ∫δρ² ≤ δκ
-        self.smooth = Linearised(F.smooth, mu, options.refine)
+        self.refine = options.refine
+        self.smooth = Linearised(F.smooth, mu, self.refine)
         self.energy = F.value(mu)
         self.neumann = Neumann(mu.shape, mu.spacing)
         self.iterations = self.evaluations = 0
@@ -134,45 +140,66 @@ class _Solver:
         return spline_coefficients(CTransform(phi, self.mu.spacing, self.tau).value)
 
     def run(self, place: Array) -> StepOutput:
-        """Ascend; with smooth parts that are not linear, again at each new density.
+        """Ascend; with smooth parts that are not linear, again at each new density."""
+        if self.smooth.linear:
+            found = self._ascended(place, self.options.tolerance)
+            return self._output(found, found.converged, 0.0)
+        return self._output(*self._settled(place))
 
-        Each ascent is as accurate as the linearisation before it deserves, the last one fully.
+    def _settled(self, place: Array) -> tuple[Ascent[DualPoint], bool, float]:
+        """The ascent of the linearisation that was least in doubt, whether that settled it, and
+        the energy that linearising may have cost.
+
+        Each ascent is as accurate as the linearisation before it deserves, the last one fully:
+        values of coarse ones may be below the minimum, and their noise keeps others from settling.
         """
-        best: tuple[float, Ascent[DualPoint], Grid, float] | None = None
-        converged, aim = False, self.options.tolerance
-        tolerance = aim if self.smooth.linear else max(aim, _FIRST)
+        best: tuple[float, Ascent[DualPoint], float] | None = None
+        aim = self.options.tolerance
+        tolerance, last, value = max(aim, _FIRST), np.inf, np.inf
         for _ in range(self.options.max_rounds):
-            found = self._ascend(place, self.smooth.potential(), tolerance)
-            if not 0.0 < float(found.point.density.sum()) < np.inf:
-                stats = {"iterations": self.iterations, "evaluations": self.evaluations}
-                return StepOutput(self.mu, {}, None, stats, Status.NON_FINITE)
-            rho = self._density(found.point)
-            place, converged = found.point.place, found.converged
-            if self.smooth.linear:
-                best = (0.0, found, rho, 0.0)
-                break
-            value = self.F.value(rho) + found.point.transport
-            fine = tolerance <= aim  # values of coarse ascents may be below the minimum
-            cost = abs(self.smooth.mismatch(rho))
+            found = self._ascended(place, tolerance)
+            if not found.point.finite:
+                return found, False, np.inf
+            rho, place = self._density(found.point), found.point.place
+            before, value = value, self.F.value(rho) + found.point.transport
+            cost, fine = abs(self.smooth.mismatch(rho)), tolerance <= aim
             mismatch = cost / self._lost(self.energy, value)
-            if best is None or value < best[0]:
-                best = (value if fine else np.inf, found, rho, cost)
-            elif fine:
-                self.smooth.damp()
             if mismatch <= _MATCHED * aim and fine:
-                best = (value, found, rho, 0.0)
-                break
-            tolerance = max(aim, min(tolerance, mismatch / _MATCHED))
+                return found, found.converged, 0.0
+            doubt = cost + 0.5 * found.expected if fine else np.inf
+            if best is None or doubt < best[0]:
+                best = (doubt, found, cost)
+            if cost > last and value >= before:
+                self.smooth.damp()
+            if cost > 0.5 * last:
+                tolerance *= _SHARPER
+            tolerance, last = max(aim, min(tolerance, mismatch / _MATCHED)), cost
             self.smooth.move(rho)
-        else:
-            converged = False
         assert best is not None
-        return self._output(best[1], best[2], converged, best[3])
+        return best[1], False, best[2]
+
+    def _ascended(self, place: Array, tolerance: float) -> Ascent[DualPoint]:
+        """An ascent, from where a kink ended it with finer points, as long as there are any."""
+        while True:
+            found = self._ascend(place, self.smooth.potential(), tolerance)
+            kink = not found.converged and found.iterations < self.options.max_iterations
+            if not (kink and found.point.finite and self._finer()):
+                return found
+            place = found.point.place
 
     def _lost(self, energy: float, objective: float) -> float:
         """Energy that the step loses; at least a thousandth of what the cells' size hides."""
         lost = energy - objective if np.isfinite(energy) else abs(objective)
         return max(lost, 1e-3 * self.floor)
+
+    def _finer(self) -> bool:
+        """Take twice as many points a cell and axis; False if there are enough of them."""
+        most = (_POINTS / self.mu.weights.size) ** (1.0 / self.mu.dim)
+        if 2 * self.refine > min(_FINER * self.options.refine, most):
+            return False
+        self.refine *= 2
+        self.smooth = self.smooth.read_at(self.refine)
+        return True
 
     def _density(self, point: DualPoint) -> Grid:
         rho = point.cell_averages()
@@ -181,7 +208,7 @@ class _Solver:
     def _ascend(
         self, place: Array, potential: Array, tolerance: float
     ) -> Ascent[DualPoint]:
-        dual = Dual(self.mu, self.tau, self.conjugate, potential, self.options.refine)
+        dual = Dual(self.mu, self.tau, self.conjugate, potential, self.refine)
         start = dual.at(place)
         a, b = self._metric(start)
         w, energy = self._weight(), self._linear_energy(dual)
@@ -233,10 +260,14 @@ class _Solver:
         return max(stiff, heavy / size**2), heavy
 
     def _output(
-        self, found: Ascent[DualPoint], rho: Grid, converged: bool, mismatch: float
+        self, found: Ascent[DualPoint], converged: bool, mismatch: float
     ) -> StepOutput:
         """The step; ``mismatch`` is the energy that the last linearisation may have cost."""
         point = found.point
+        looks = {"iterations": self.iterations, "evaluations": self.evaluations}
+        if not point.finite:
+            return StepOutput(self.mu, {}, None, looks, Status.NON_FINITE)
+        rho = self._density(point)
         plan = plan_of(point, rho)
         primal = self._linear_energy(point.dual, rho) + plan.squared / (2.0 * self.tau)
         dual = point.value - self.softening
@@ -246,8 +277,9 @@ class _Solver:
         missing = found.expected / (2.0 * max(lost, point.transport))
         missed = mismatch / max(lost, self.floor)  # the gap is that of the linearised step
         nearly = missing + missed <= _NEARLY
-        fine = converged or (gap <= _RESOLVED * self.floor and nearly)
+        near = gap <= _RESOLVED * self.floor
         gathered = float(rho.weights.max()) > _POINTLIKE
+        fine = (near and nearly) or (converged and (near or not gathered))
         ended = found.iterations < self.options.max_iterations
         status = Status.STALLED if ended else Status.MAX_ITERATIONS
         status = Status.UNRESOLVED if gathered else status
@@ -256,8 +288,7 @@ class _Solver:
             status = Status.NON_FINITE
         witness = Witness("grid", plan.arrays())
         stats = {
-            "iterations": self.iterations, "evaluations": self.evaluations,
-            "residual": point.residual, "missing": missing, "dual_value": dual, "gap": gap,
+            **looks, "residual": point.residual, "missing": missing, "dual_value": dual, "gap": gap,
             "resolution": self.floor, "coupling_cost": plan.squared,
         }  # fmt: skip
         state = {"potential": point.place}
