@@ -105,6 +105,21 @@ def test_a_mesh_that_covers_itself_is_not_proved_minimal() -> None:
     assert jf.check_run(problem, run).verdict is Verdict.UNDECIDED
 
 
+@pytest.mark.parametrize("tau", [1e-11, 1e-7])
+def test_a_cut_does_not_close_over_itself(tau: float) -> None:
+    """Nothing moves next to a cut through a uniform density. Nodes of either side, which feel the
+    pressure of theirs alone, go over to the other, however short the step is."""
+    left, right = jf.Mesh.box([-1, 0], [0, 1], (3, 3)), jf.Mesh.box([0, 0], [1, 1], (3, 3))
+    triangles = np.concatenate([left.simplices, right.simplices + len(left.nodes)])
+    mu, F = jf.Mesh(np.concatenate([left.nodes, right.nodes]), triangles), jf.Entropy()
+    out = MeshNewton().step(F, mu, tau, {}, None)
+    assert -10.0 * tau < out.measure.nodes[len(left.nodes) :, 0].min() < -5.0 * tau
+    report = jf.check_step(F, mu, out.measure, tau, witness=out.witness)
+    assert report["stationarity"].verdict is Verdict.ACCEPTED
+    assert report.verdict is Verdict.UNDECIDED, report.text()
+    assert "cover each other" in report["minimality"].reason
+
+
 def test_runs_of_either_order_are_accepted() -> None:
     F = jf.PowerEnergy(2.0) + jf.QuadraticPotential(0.5)
     problem = jf.Problem(F, jf.Mesh.disc(1.0, 6, lambda x: 1.0 - (x**2).sum(axis=1)),
