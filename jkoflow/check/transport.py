@@ -104,17 +104,18 @@ def entries(after: Measure, before: Measure, witness: Witness | None) -> Any:
 
 def _coupled(after: Measure, before: Measure, witness: Witness | None) -> Transport:
     """Marginals by addition; optimality by potentials, on the line by the north-west corner."""
-    X, x, a, b = after.points, before.points, after.weights, before.weights
     squared, target, (rows, columns, values) = coupling_cost(after, before, witness)
-    spread = float(values @ ((x[columns] - target[rows]) ** 2).sum(axis=1))
     finding = at_most(CLAIM, 0.0, 0.0)
-    if witness is not None and after.kind == "mesh" and "f" not in witness.arrays:
-        raise Decided(undecided(CLAIM, "no potentials: W2 of the nodes' masses is not certified"))
-    if witness is not None:
-        f, g = array_of(witness, "f", a.shape), array_of(witness, "g", b.shape)
+    if witness is not None and (after.kind != "mesh" or "f" in witness.arrays):
+        f, g = (array_of(witness, n, mu.weights.shape) for n, mu in (("f", after), ("g", before)))
         finding = duality(after, before, squared, f, g)
+    # a mesh's nodes that change places take simplices' masses along, which W2 of nodes cannot see
+    kept = witness is None or ("f" in witness.arrays and not values[rows != columns].any())
+    if after.kind == "mesh" and not kept and finding.verdict is Verdict.ACCEPTED:
+        raise Decided(undecided(CLAIM, "no potentials for each node of the mesh with itself"))
+    spread = float(values @ ((before.points[columns] - target[rows]) ** 2).sum(axis=1))
     squares = np.array([[squared], [spread], [finding.measured]])
-    return Transport(squares[0], (X - target)[None], squares[1], squares[2], finding)
+    return Transport(squares[0], (after.points - target)[None], squares[1], squares[2], finding)
 
 
 def _require_marginals(rows: Array, columns: Array, values: Array, a: Array, b: Array) -> None:

@@ -12,7 +12,7 @@ from .simplices import Simplices, cofactors, edges, facets, signed_volumes
 
 _CHUNK = 2**10  # simplices at a time, each with some tens of partners
 _PAIRS = 2**20  # boxes compared at once
-_SHARED = 1e-9  # of a volume, above the rounding of its corners
+_ROUNDING = 8 * 2.0**-52  # of coordinates; touching facets look 2 units deep at most, if that
 Numbers = NDArray[np.intp]
 
 
@@ -32,7 +32,9 @@ def overlaps_itself(nodes: Array, simplices: Simplices) -> bool:
     """Whether positively oriented simplices cover a place twice.
 
     What is covered twice ends at the boundary of one of the simplices that cover it: so one that
-    has a facet on the boundary shares some of its volume with another.
+    has a facet on the boundary shares some of its volume with another. What rounding of the
+    coordinates can make of facets that touch is left out, and no more: where two sides of a cut
+    are pushed over each other, energies are wrong from the first moment on.
 
     Examples
     --------
@@ -42,26 +44,28 @@ def overlaps_itself(nodes: Array, simplices: Simplices) -> bool:
     """
     corners, shared = nodes[simplices], facets(simplices)[1]
     outer = (shared == 1).reshape(simplices.shape[1], -1).any(axis=0)
-    low, high, sizes = corners.min(axis=1).T, corners.max(axis=1).T, signed_volumes(corners)
+    low, high = corners.min(axis=1).T, corners.max(axis=1).T
+    depth = _ROUNDING * float(np.abs(nodes).max())
+    rounding = depth * (high - low).max(axis=0) ** (nodes.shape[1] - 1)
     for i in np.array_split(np.flatnonzero(outer), len(corners) * outer.sum() // _PAIRS + 1):
         meet = i[:, None] != np.arange(len(corners))
         for least, most in zip(low, high, strict=True):
             meet &= (least[i, None] < most) & (least < most[i, None])
         k, j = np.nonzero(meet)
         a, b = corners[i[k]], corners[j]
-        near = ~(_beyond(a, b) | _beyond(b, a))
+        near = ~(_beyond(a, b, depth) | _beyond(b, a, depth))
         common = intersections(a[near], b[near])
-        if (common > _SHARED * np.minimum(sizes[i[k]], sizes[j])[near]).any():
+        if (common > np.minimum(rounding[i[k]], rounding[j])[near]).any():
             return True
     return False
 
 
-def _beyond(a: Array, b: Array) -> NDArray[np.bool_]:
-    """Whether some facet of b has nearly all of a on its outer side, pair by pair."""
+def _beyond(a: Array, b: Array, depth: float) -> NDArray[np.bool_]:
+    """Whether some facet of b has all of a on its outer side but for a depth, pair by pair."""
     normal, base = _facets(b)
     height = np.einsum("kfd,kfcd->kfc", normal, a[:, None] - base[:, :, None])
-    inside = _SHARED * np.einsum("kd,kd->k", normal[:, 0], b[:, 0] - base[:, 0])
-    return np.asarray((height.max(axis=2) <= inside[:, None]).any(axis=1))
+    inside = depth * np.linalg.norm(normal, axis=2)
+    return np.asarray((height.max(axis=2) <= inside).any(axis=1))
 
 
 def _facets(b: Array) -> tuple[Array, Array]:

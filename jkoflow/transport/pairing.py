@@ -52,8 +52,9 @@ def _slacks(x: Array, y: Array, f: Array, g: Array) -> Iterator[tuple[slice, Arr
     an error of about eps(|x|² + |y|²), which would drown the slack of particles that hardly
     moved, or that sit on top of each other.
     """
-    size = float(np.abs(x).max() + np.abs(y).max()) ** 2 * x.shape[1]
-    doubtful = 64 * _EPS * (size + float(np.ptp(f)))
+    reach = float(np.abs(x).max() + np.abs(y).max())
+    # a power of a float that overflows raises, and a product is inf
+    doubtful = 64 * _EPS * (reach * reach * x.shape[1] + float(np.ptp(f)))
     centre = 0.5 * (x.mean(axis=0) + y.mean(axis=0))
     u, v = x - centre, y - centre
     left = np.column_stack([-2.0 * u, np.einsum("ij,ij->i", u, u) - f, np.ones(len(u))])

@@ -13,6 +13,7 @@ from jkoflow.functionals.corners import modulus_in_corners
 from jkoflow.measures.mesh_intersections import overlaps_itself
 from jkoflow.record import Witness
 from jkoflow.steppers import MeshNewton
+from jkoflow.transport.pairing import pairing_potentials
 
 TAU = 0.07
 
@@ -104,6 +105,21 @@ def test_a_mesh_that_covers_itself_is_not_proved_minimal() -> None:
     assert jf.check_run(problem, run).verdict is Verdict.UNDECIDED
 
 
+@pytest.mark.parametrize("tau", [1e-11, 1e-7])
+def test_a_cut_does_not_close_over_itself(tau: float) -> None:
+    """Nothing moves next to a cut through a uniform density. Nodes of either side, which feel the
+    pressure of theirs alone, go over to the other, however short the step is."""
+    left, right = jf.Mesh.box([-1, 0], [0, 1], (3, 3)), jf.Mesh.box([0, 0], [1, 1], (3, 3))
+    triangles = np.concatenate([left.simplices, right.simplices + len(left.nodes)])
+    mu, F = jf.Mesh(np.concatenate([left.nodes, right.nodes]), triangles), jf.Entropy()
+    out = MeshNewton().step(F, mu, tau, {}, None)
+    assert -10.0 * tau < out.measure.nodes[len(left.nodes) :, 0].min() < -5.0 * tau
+    report = jf.check_step(F, mu, out.measure, tau, witness=out.witness)
+    assert report["stationarity"].verdict is Verdict.ACCEPTED
+    assert report.verdict is Verdict.UNDECIDED, report.text()
+    assert "cover each other" in report["minimality"].reason
+
+
 def test_runs_of_either_order_are_accepted() -> None:
     F = jf.PowerEnergy(2.0) + jf.QuadraticPotential(0.5)
     problem = jf.Problem(F, jf.Mesh.disc(1.0, 6, lambda x: 1.0 - (x**2).sum(axis=1)),
@@ -141,6 +157,39 @@ def test_wrong_steps_are_rejected(step, claim, change) -> None:
     F, mu, nu, witness = change(*step)
     report = jf.check_step(F, mu, nu, TAU, witness=witness)
     assert report[claim].verdict is Verdict.REJECTED, report.text()
+
+
+def test_a_density_does_not_turn_free_of_charge() -> None:
+    """Every other triangle of a hexagon is nine times as dense, and all outer nodes weigh the
+    same: turned by 60° their cloud is where it was, optimally paired, and the density is not."""
+    angle, corner = np.arange(6) * np.pi / 3, 1 + np.arange(6)
+    fan = np.column_stack([0 * corner, corner, np.roll(corner, -1)])
+    nodes = np.concatenate([[[0.0, 0.0]], np.column_stack([np.cos(angle), np.sin(angle)])])
+    mu, F, order = jf.Mesh(nodes, fan, [0.3, 0.1 / 3] * 3), jf.Entropy(), [0, *np.roll(corner, -1)]
+    out = MeshNewton().step(F, mu, 1e-2, {}, None)
+    assert jf.check_step(F, mu, out.measure, 1e-2, witness=out.witness).verdict is Verdict.ACCEPTED
+    turned = out.measure.with_nodes(turned_by(out.measure.nodes, np.pi / 3))
+    assert np.ptp(mu.weights[1:]) < 1e-15
+    every = {"order": np.array(order), "rows": np.arange(7), "columns": np.array(order),
+             "values": mu.weights}  # fmt: skip
+    moved = ((turned.nodes - nodes[order]) ** 2).sum(axis=1)
+    found = pairing_potentials(turned.nodes, nodes[order], moved)
+    assert found is not None
+    g = np.empty(7)
+    g[order] = found.g
+    for kind in ("pairing", "coupling"):
+        witness = Witness(kind, {**every, "f": found.f, "g": g})
+        report = jf.check_step(F, mu, turned, 1e-2, witness=witness)
+        assert report["transport"].verdict is Verdict.UNDECIDED, report.text()
+    itself = {**every, "order": np.arange(7), "columns": np.arange(7)}
+    for kind in ("pairing", "coupling"):
+        witness = Witness(kind, {**itself, **{k: out.witness.arrays[k] for k in "fg"}})
+        report = jf.check_step(F, mu, out.measure, 1e-2, witness=witness)
+        assert report.verdict is Verdict.ACCEPTED, report.text()
+
+
+def turned_by(x: np.ndarray, angle: float) -> np.ndarray:
+    return x @ np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
 
 
 def test_without_potentials_or_on_another_mesh_nothing_is_decided(step) -> None:

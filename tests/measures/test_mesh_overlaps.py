@@ -94,6 +94,21 @@ def test_the_hole_of_an_annulus_may_hold_a_disc() -> None:
         assert overlaps_itself(nodes, triangles) is expected, shift
 
 
+@pytest.mark.parametrize("d", [2, 3])
+@pytest.mark.parametrize("turn", [0.0, 0.7])
+def test_sides_of_a_cut_may_touch_and_not_be_pushed_over_each_other(d: int, turn: float) -> None:
+    """However little, above 8 units of rounding: energies count the pressure of either side only,
+    and are wrong by it times the depth. 7 cells meet 5, with coordinates of up to 3."""
+    left = jf.Mesh.box([-1.0] + [0.0] * (d - 1), [0.0] + [1.0] * (d - 1), (2, 7, 2)[:d])
+    right = jf.Mesh.box([0.0] * d, [1.0] * d, (3, 5, 1)[:d])
+    simplices = np.concatenate([left.simplices, right.simplices + len(left.nodes)])
+    for depth in (-1e-3, 0.0, 1e-13, 1e-11, 1e-3):
+        nodes = np.concatenate([left.nodes, right.nodes - depth * np.eye(d)[0]])
+        c, s = np.cos(turn), np.sin(turn)
+        nodes[:, :2] = nodes[:, :2] @ np.array([[c, -s], [s, c]]) + [1.3, 0.4]
+        assert overlaps_itself(nodes, simplices) is (depth > 0.0), depth
+
+
 def test_the_same_place_twice_is_seen() -> None:
     """Where all of the boundary lies on the boundary, nothing crosses."""
     disc = jf.Mesh.disc(1.0, 3)

@@ -70,6 +70,12 @@ def test_tiny_steps_far_from_the_origin_are_decided_above_the_rounding(rng):
     assert pairing_potentials(x, y, np.zeros(40), sweeps=40) is None
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # overflow, on the way to no answer
+def test_where_squares_overflow_nothing_is_proved(rng):
+    x = 1e160 * rng.normal(size=(5, 2))
+    assert pairing_potentials(x, 0.9 * x, np.zeros(5)) is None
+
+
 def test_blocks_do_not_change_the_answer(rng, monkeypatch):
     x, y = rng.normal(size=(33, 2)), rng.normal(size=(33, 2))
     f, g = rng.normal(size=33), rng.normal(size=33)
