@@ -64,10 +64,10 @@ def grounds(s: Steps, F: Functional) -> Iterator[Ground]:
     if F is s.F and F.convex_in_mixtures and not laws.gaussian:
         # cubature points do not move as they like, hence not for Gaussians
         moduli = [F.convexity_of_variation(mu) for mu in laws.measures]
-        yield "of its first variation", moduli, s.raw, (MIXED,)
+        if None not in moduli:
+            yield "of its first variation", moduli, s.raw, (MIXED,)
     if F.convexity is None:
-        moduli = [nearby(s, F, k) for k in range(many)]
-        yield "near the step", moduli, s.r, (CLAIMED, BOUNDED)
+        yield "near the step", [nearby(s, F, k) for k in range(many)], s.r, (CLAIMED, BOUNDED)
 
 
 def gap(s: Steps, what: str, lam: Array, r: Array, assumed: tuple[str, ...]) -> Finding:

@@ -185,3 +185,14 @@ def test_a_saddle_is_stationary_and_no_minimiser(tau: float, verdict: Verdict | 
         report = check_step(F, mu, mu, tau, witness=witness(mu, mu, None))
         assert report["stationarity"].verdict is Verdict.ACCEPTED
         assert report.verdict is (verdict or Verdict.UNDECIDED), report.text()
+
+
+def test_where_another_ground_has_no_claim_a_smaller_step_is_still_advised() -> None:
+    """F claims λ = −1 everywhere; δF jumps at the edges and claims nothing, which is no news."""
+    well = jf.Potential(
+        lambda x: ((x**2 - 1) ** 2 / 4).sum(axis=1), lambda x: x**3 - x, convexity=-1.0
+    )
+    F, mu = well + 0.1 * jf.Entropy(), jf.Quantiles.normal(0.3, 0.8, 30)
+    found = minimality(F, mu, jf.flow(jf.Problem(F, mu, tau=1.25, steps=1)).final, 1.25)
+    assert found.verdict is Verdict.UNDECIDED
+    assert "1/τ + λ = -0.2" in found.reason and "smaller τ" in found.reason, found.reason

@@ -13,6 +13,7 @@ from scipy.spatial.distance import cdist
 from jkoflow import Gaussian, Particles, Quantiles
 from jkoflow.check import Finding, Verdict, transport
 from jkoflow.check.transport import Transport, certify, certify_all
+from jkoflow.flows.complete import witness
 from jkoflow.measures.many import Laws
 from jkoflow.record import Witness
 from jkoflow.transport import bures
@@ -84,6 +85,23 @@ def test_an_optimal_pairing_with_its_potentials_is_certified() -> None:
             for p in itertools.permutations(range(6))
         )
         assert abs(found.squared - best) < 1e-14
+
+
+@pytest.mark.parametrize("kind", ["pairing", "coupling"])
+def test_a_coupling_without_potentials_says_nothing_false(kind: str) -> None:
+    """It is one, and nobody says that it is optimal: that is for `complete` to prove."""
+    after, before, order, f, _ = paired(np.random.default_rng(4))
+    entries = {"rows": np.arange(6), "columns": order, "values": after.weights}
+    arrays = {"order": order} if kind == "pairing" else entries
+    found = certify(after, before, Witness(kind, arrays))
+    assert isinstance(found, Finding) and found.verdict is Verdict.UNDECIDED
+    assert "no potentials" in found.reason
+    proved = certified(after, before, witness(after, before, Witness(kind, arrays)))
+    assert proved.finding.verdict is Verdict.ACCEPTED
+    name, wrong = ("order", 0 * order) if kind == "pairing" else ("values", entries["values"] / 2)
+    for false in ({**arrays, name: wrong}, {**arrays, "f": f}):
+        found = certify(after, before, Witness(kind, false))
+        assert isinstance(found, Finding) and found.verdict is Verdict.REJECTED
 
 
 def test_a_pairing_that_is_not_optimal_has_no_potentials() -> None:
