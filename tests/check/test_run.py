@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from honest_runs import random_question
 
 import jkoflow as jf
 from jkoflow.check import Verdict, check_run, taken
@@ -58,14 +59,17 @@ def test_honest_runs_are_accepted(seed: int) -> None:
     assert report.verdict is Verdict.ACCEPTED, report.text()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("block", [
-    0, 1, 2, *(pytest.param(block, marks=pytest.mark.exhaustive) for block in range(3, 100)),
+    0, *(pytest.param(block, marks=pytest.mark.slow) for block in range(1, 5)), *(
+        pytest.param(block, marks=[pytest.mark.slow, pytest.mark.exhaustive])
+        for block in range(5, 200)),
 ])  # fmt: skip
 def test_many_honest_runs_are_never_rejected(block: int) -> None:
-    """10 000 of them; 1% are UNDECIDED, where a stepper gave up and said so."""
-    for seed in range(1000 + 100 * block, 1100 + 100 * block):
-        report = check_run(*honest(seed))
+    """10 000 of them, over functionals, measures, units, τ and n. Two in five are UNDECIDED: F
+    claims nothing of its convexity, cells are coarse, or steps too long to be proved minimal."""
+    for seed in range(50 * block, 50 * (block + 1)):
+        problem = random_question(seed)
+        report = check_run(problem, jf.flow(problem, throw=False))
         assert report.verdict is not Verdict.REJECTED, (seed, report.text())
 
 
