@@ -27,8 +27,17 @@ def is_real(value: object) -> bool:
 
 
 def is_finite(value: Any) -> bool:
-    """Whether a value is one real number that is neither infinite nor NaN."""
-    return is_real(value) and math.isfinite(value)
+    """Whether a value is one real number that is neither infinite nor NaN, nor beyond all floats.
+
+    Examples
+    --------
+    >>> is_finite(2), is_finite(math.inf), is_finite(10**400)
+    (True, False, False)
+    """
+    try:
+        return is_real(value) and math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def is_whole(value: Any, least: int = 1) -> bool:

@@ -15,10 +15,10 @@ from ..measures.base import Measure, a_measure
 from ..measures.grid import Grid
 from ..measures.particles import Particles
 from ..status import InvalidFunctional, InvalidMeasure, MissingStructure, NotDefined
+from ..verdict import Decided, Finding, Report, rejected, undecided
 from . import claims, derivatives
 from .around import Around
 from .evaluate import Evaluated, evaluate
-from .verdict import Finding, Report, rejected, undecided
 
 
 def check_functional(F: Functional, mu: Measure, *, rng: Any = None) -> Report:
@@ -73,13 +73,20 @@ def a_functional(value: Any) -> Functional:
 
 
 def on_some_cells(F: Functional, mu: Grid, most: int = 400) -> tuple[Functional, Particles]:
-    """What a run on a grid is attacked with: the smooth terms without obstacles, at some of the
+    """What a run on a grid is attacked with: the smooth terms that are finite, hence no obstacles,
+    and no kernels that are singular where a point, unlike a cell, meets itself; at some of the
     centres that hold mass, evenly along the cells' order."""
     held = np.flatnonzero(mu.weights > 0)
     kept = held[:: len(held) // most + 1]
-    terms = [(c, f) for c, f in F.smooth.terms
-             if np.isfinite(f.first_variation(mu, mu.points)).all()]  # fmt: skip
-    return make_sum(terms), Particles(mu.points[kept], mu.weights[kept] / mu.weights[kept].sum())
+    some = Particles(mu.points[kept], mu.weights[kept] / mu.weights[kept].sum())
+    terms = [(c, f) for c, f in F.smooth.terms if _is_finite(f, mu) and _is_finite(f, some)]
+    return make_sum(terms), some
+
+
+def _is_finite(f: Functional, mu: Measure) -> bool:
+    """Whether δf is known, and finite, at the points of μ."""
+    found = guarded("evaluation", partial(f.first_variation, mu, mu.points))
+    return not isinstance(found, Finding) and bool(np.isfinite(found).all())
 
 
 def attack(F: Functional, here: Evaluated, rng: Any, *unknown: type[Exception]) -> list[Finding]:
@@ -105,6 +112,13 @@ def guarded(claim: str, test: Callable[[], Any], *unknown: type[Exception]) -> A
         return undecided(claim, str(error))
     except Exception as error:  # a user's functional may raise anything
         return rejected(claim, f"{type(error).__name__}: {error}")
+
+
+def known(claim: str, test: Callable[[], Any]) -> Any:
+    """What the test returns; `Decided` where it does not."""
+    if isinstance(found := guarded(claim, test), Finding):
+        raise Decided(found)
+    return found
 
 
 _TESTS = (

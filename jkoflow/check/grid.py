@@ -24,10 +24,10 @@ from ..functionals.normalisation import normalised
 from ..measures.base import Array
 from ..measures.grid import Grid
 from ..record import Witness
-from ..status import MissingStructure
+from ..status import MissingStructure, NotDefined
 from ..verdict import Decided, Finding, Verdict, at_most, undecided
 from . import policy
-from .functional import guarded
+from .functional import guarded, known
 from .transport import array_of, coupling_cost
 from .weak import weak_stationarity
 
@@ -81,7 +81,7 @@ def judged_on_grid(s: GridStep) -> Iterator[Finding]:
     doubt = Verdict.REJECTED if least > s.margin else Verdict.UNDECIDED
     yield at_most("energy", excess, policy.CELLS * s.resolution + s.margin, assumed,
                   "the step does not pay for its transport", doubt)  # fmt: skip
-    V = s.F.smooth.first_variation(s.after, s.after.points)
+    V = known("evaluation", partial(s.F.smooth.first_variation, s.after, s.after.points))
     findings = [*_against_the_dual(s, found, V, assumed)]
     yield from findings
     # the last is the gap, or NaN; and obstacles press with forces that the density does not tell
@@ -103,6 +103,7 @@ def bounds(s: GridStep) -> Bounds:
         raise Decided(undecided("transport", "no witness of kind 'grid': W2 is not certified"))
     upper, came, _ = coupling_cost(s.after, s.before, s.witness)
     psi = array_of(s.witness, "potential", s.before.shape)
+    psi = psi - psi.max()  # a constant is free, but lets a large one round D upwards
     transform = c_transform(psi, s.before.axes(), s.tau)
     dual = float(psi.ravel() @ s.before.weights + transform.ravel() @ s.after.weights)
     return Bounds(upper, 2.0 * s.tau * dual, came, psi, transform)
@@ -133,7 +134,7 @@ def _against_the_dual(
     try:  # a constant on ψ is free: the best one buys the mass 1
         star = conjugate(s.F)
         shift, bought = normalised(star, price, rho.cell_volume)
-    except MissingStructure as error:
+    except (MissingStructure, NotDefined) as error:
         yield undecided(claim, str(error))
         return
     with np.errstate(all="ignore"):

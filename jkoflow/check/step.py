@@ -21,7 +21,7 @@ from ..record import Witness, a_witness
 from ..verdict import Decided, Finding, Report, Verdict, at_most, rejected, undecided, worst
 from . import policy
 from .evaluate import Noise, Rows, Stack, stack
-from .functional import a_functional, guarded
+from .functional import a_functional, known
 from .grid import GridStep, judged_on_grid, same_cells
 from .minimality import minimality
 from .residual import Steps, Walls, steps_of
@@ -157,10 +157,7 @@ def membership(before: Laws, after: Laws, walls: Walls = None) -> Finding:
 
 def evaluated(F: Functional, laws: Laws, noise: Noise | None = None) -> Stack:
     """F there; `Decided` where it has no value."""
-    found = guarded("evaluation", partial(stack, F, laws, noise))
-    if isinstance(found, Finding):
-        raise Decided(found)
-    return found  # type: ignore[no-any-return]
+    return known("evaluation", partial(stack, F, laws, noise))  # type: ignore[no-any-return]
 
 
 def judged(s: Steps) -> Iterator[Finding]:

@@ -24,7 +24,7 @@ from ..measures.grid import Grid
 from ..verdict import Finding, Verdict, worst
 from . import policy
 
-_WAVES, _ALONG = 2, 8  # half waves in the box, on all axes together or along one of them
+_WAVES, _ALONG = (8, 8, 4), 8  # half waves in the box: on all axes together, and along one
 
 
 class Balance(NamedTuple):
@@ -58,8 +58,9 @@ def weak_stationarity(
 
 
 def balance(F: Functional, before: Grid, after: Grid, came: Array, tau: float) -> Balance:
-    """Forces and inertia on the fields ∇φ with one or two half waves in the box, and along one axis
-    with up to eight: masses that spread alike to both sides move no slower field.
+    """Forces and inertia on the fields ∇φ with up to eight half waves in the box; in space, where
+    those are many, with up to four, or eight along one axis. Masses that spread alike to both
+    sides of several places, and patterns along two axes, move no slower field.
 
     Means over cells of piecewise constant densities differ from values at centres by a share
     |qh|²/24, q the wave vector; a coupling's barycentres leave up to |qh|²/(32τ) of φ.
@@ -70,7 +71,7 @@ def balance(F: Functional, before: Grid, after: Grid, came: Array, tau: float) -
     here, there, away = _cosines(after, x), _cosines(after, came), x - came
     dot, residual, blur = partial(np.einsum, "ij,ij->i"), [], []
     for waves in product(range(_ALONG + 1), repeat=after.dim):
-        if not 0 < sum(waves) <= (_ALONG if sum(waves) == max(waves) else _WAVES):
+        if not 0 < sum(waves) <= (_ALONG if sum(waves) == max(waves) else _WAVES[after.dim - 1]):
             continue
         q = np.pi * np.array(waves) / (after.upper - after.lower)
         phi, v = _field(here, waves, q)

@@ -17,6 +17,8 @@ from ..status import MissingStructure, NotDefined
 from .base import Functional
 from .internal import Congestion, Entropy, Internal, PowerEnergy
 
+_KNOWN = Entropy, PowerEnergy, Congestion
+
 
 class Conjugate(Protocol):
     """σ and u* of a convex u, elementwise; ``slope`` is σ'. Thin places see u as one of power
@@ -198,7 +200,7 @@ def conjugate(F: Functional) -> Conjugate:
         If F has no internal energy, or one that is not convex or not known here.
     """
     terms = [(c, f) for c, f in F.internal.terms]
-    unknown = [f for c, f in terms if not isinstance(f, Internal) or c <= 0]
+    unknown = [f for c, f in terms if not isinstance(f, _KNOWN) or c <= 0]
     if unknown:
         raise MissingStructure(
             f"the dual of a step needs convex internal energies with positive factors, which "
@@ -210,7 +212,7 @@ def conjugate(F: Functional) -> Conjugate:
             "Entropy, PowerEnergy or Congestion, or use Particles"
         )
     bounds = [f.bound for _, f in terms if isinstance(f, Congestion)]
-    others = [(c, f) for c, f in terms if isinstance(f, Internal) and not isinstance(f, Congestion)]
+    others = [(c, f) for c, f in terms if isinstance(f, (Entropy, PowerEnergy))]
     inner = _plain(others)
     if bounds:
         least = min(bounds)

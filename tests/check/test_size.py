@@ -40,12 +40,12 @@ def test_lines_are_counted_without_comments_documentation_and_imports() -> None:
 
 GROUPS = {
     "the predicate of a step": (
-        523, ("evaluate", "minimality", "policy", "residual", "step", "transport", "verdict"),
+        520, ("evaluate", "minimality", "policy", "residual", "step", "transport", "verdict"),
     ),
     "the judge of runs": (326, ("__init__", "convex", "run", "taken")),
-    "functionals": (236, ("around", "claims", "derivatives", "functional")),
+    "functionals": (243, ("around", "claims", "derivatives", "functional")),
     "fixed points": (194, ("fixed_point", "proximal_gibbs")),
-    "grids": (158, ("grid", "weak")),
+    "grids": (159, ("grid", "weak")),
     "runs of second order": (189, ("extrapolated", "second_order")),
 }  # fmt: skip
 """Lines of code at most, and the modules they are in; docs/decisions/0005 says why so many."""

@@ -99,8 +99,9 @@ def test_numbers_that_are_known_by_hand() -> None:
     assert found.slope == 0.0
 
 
-@pytest.mark.parametrize(("dim", "count"), [(1, 8), (2, 8 + 8 + 1), (3, 24 + 3)])
-def test_eight_fields_along_each_axis_and_one_across_each_two(dim: int, count: int) -> None:
+@pytest.mark.parametrize(("dim", "count"), [(1, 8), (2, 44), (3, 34 + 12)])
+def test_eight_half_waves_at_most_and_in_space_four_across_axes(dim: int, count: int) -> None:
+    """C(8 + 2, 2) − 1 in the plane; C(4 + 3, 3) − 1 in space, and four more along each axis."""
     mu = jf.Grid(np.ones((6,) * dim), 0.0, 1.0)
     assert len(balance(jf.Entropy(), mu, mu, mu.points, 0.1).residual) == count
 
