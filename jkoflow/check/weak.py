@@ -44,7 +44,7 @@ def weak_stationarity(
     what cells hide, Σh²/(8τ): solvers of what is not convex in mixtures can see no more.
     None where bounds on the density press with forces that ρ does not tell. V is finite.
     """
-    if any(isinstance(f, Congestion) for _, f in F.internal.terms):
+    if presses(F, after):
         return None
     found = balance(F, before, after, came, tau)
     bound = policy.WEAK * found.slope + found.blur
@@ -63,11 +63,12 @@ def balance(F: Functional, before: Grid, after: Grid, came: Array, tau: float) -
     sides of several places, and patterns along two axes, move no slower field.
 
     Means over cells of piecewise constant densities differ from values at centres by a share
-    |qh|²/24, q the wave vector; a coupling's barycentres leave up to |qh|²/(32τ) of φ.
+    |qh|²/24, q the wave vector; a coupling's barycentres leave up to |qh|²/(32τ) of φ. Besides,
+    forces and densities may change within a cell: see `within_cells`.
     """
     x, m, S = after.points, after.weights, F.smooth
     force = S.gradient_at_points(x, m) if S.terms else np.zeros_like(x)
-    p = sum((c * pressure(f, after.density.ravel()) for c, f in F.internal.terms), np.zeros(len(x)))
+    p, (forced, squeezed) = pressures(F, after.density).ravel(), within_cells(F, after, force)
     here, there, away = _cosines(after, x), _cosines(after, came), x - came
     dot, residual, blur = partial(np.einsum, "ij,ij->i"), [], []
     for waves in product(range(_ALONG + 1), repeat=after.dim):
@@ -80,8 +81,40 @@ def balance(F: Functional, before: Grid, after: Grid, came: Array, tau: float) -
         size, length = m @ np.abs(pushed) + np.abs(pressed).sum(), np.sqrt(m @ dot(v, v))
         total = (inertia - before.weights @ phi) / tau + m @ pushed + pressed.sum()
         residual.append(abs(total) / length)
-        blur.append(((q * after.spacing) ** 2).sum() * (size / 4.0 + 1.0 / (32.0 * tau)) / length)
+        hidden = (dot(forced, np.abs(v)) + (q @ q) * squeezed * np.abs(phi)).sum()
+        share = ((q * after.spacing) ** 2).sum()
+        blur.append((share * (size / 4.0 + 1.0 / (32.0 * tau)) + hidden) / length)
     return Balance(np.array(residual), np.array(blur), float(np.sqrt(m @ dot(away, away)) / tau))
+
+
+def within_cells(F: Functional, rho: Grid, force: Array) -> tuple[Array, Array]:
+    """What the centres miss, at most, of ∫ρ∇V (N, d) and of ∫p (N,) over each cell.
+
+    A density of slope δρ and a force of slope δf a cell give |cell|(δρ δf/12 + ρ δ²f/24) on every
+    axis, and a pressure p(ρ) a third of what it gains, on average, from ρ to ρ ± δρ/2.
+    """
+    f, p = force.reshape(*rho.shape, rho.dim), pressures(F, rho.density)
+    missed, squeezed = np.zeros_like(f), np.zeros_like(p)
+    for a in (a for a, n in enumerate(rho.shape) if n > 1):
+        slope, bend = np.gradient(rho.density, axis=a), np.gradient(f, axis=a)
+        missed += np.abs(slope)[..., None] * np.abs(bend) / 12.0
+        missed += rho.density[..., None] * np.abs(np.gradient(bend, axis=a)) / 24.0
+        ends = (pressures(F, np.maximum(rho.density + s * slope, 0.0)) for s in (-0.5, 0.5))
+        squeezed += np.abs(sum(ends) / 2.0 - p) / 3.0
+    return rho.cell_volume * missed.reshape(-1, rho.dim), rho.cell_volume * squeezed.ravel()
+
+
+def pressures(F: Functional, density: Array) -> Array:
+    """Σ c p(ρ) of the internal energies."""
+    free = [(c, f) for c, f in F.internal.terms if not isinstance(f, Congestion)]
+    return sum((c * pressure(f, density) for c, f in free), np.zeros_like(density))
+
+
+def presses(F: Functional, rho: Grid) -> bool:
+    """Whether the density, at its slopes within the cells, reaches a bound."""
+    slopes = [np.abs(np.gradient(rho.density, axis=a)) for a, n in enumerate(rho.shape) if n > 1]
+    most = float((rho.density + 0.5 * sum(slopes)).max())
+    return any(isinstance(f, Congestion) and most >= f.bound for _, f in F.internal.terms)
 
 
 def pressure(f: Functional, density: Array) -> Array:
