@@ -206,7 +206,7 @@ def test_forces_that_the_density_does_not_tell_are_left_to_the_gap() -> None:
 
 
 @pytest.mark.parametrize(("tau", "verdict"), [(0.3, Verdict.ACCEPTED), (0.2, Verdict.REJECTED),
-                                              (0.4, Verdict.REJECTED)])  # fmt: skip
+                                              (0.6, Verdict.REJECTED)])  # fmt: skip
 def test_a_bound_that_is_nowhere_reached_excuses_nothing(tau: float, verdict: Verdict) -> None:
     mu, functional = bump(24, 1.5), jf.Congestion(1.2) + jf.QuadraticPotential(1.0)
     out = jf.steppers.BackAndForth().step(functional, mu, 0.3, {}, None)
@@ -217,8 +217,8 @@ def test_a_bound_that_is_nowhere_reached_excuses_nothing(tau: float, verdict: Ve
 
 @pytest.mark.parametrize("shape", [(24,), (48,), (20, 30), (40, 60)])
 def test_what_changes_within_cells(shape: tuple[int, ...]) -> None:
-    """ρ sin(kx) and ρ³, narrower than the fields: over each cell the integral and what the centre
-    makes of it differ by what is said, to the next order, on each axis of which there are two."""
+    """ρ sin(3x) and ρ³ in a bump narrower than the fields: over each cell the integral and what the
+    centre makes of it differ by no more than is said, but for the next order, nor by much less."""
     d, std, box = len(shape), 0.3, 1.5
     per_cell = 8  # points of the midpoint rule: its error is 1/64 of the centre's
     fine = np.stack(np.meshgrid(*[
@@ -235,16 +235,33 @@ def test_what_changes_within_cells(shape: tuple[int, ...]) -> None:
     force = np.zeros((rho.density.size, d))
     force[:, 0] = np.sin(3.0 * rho.points[:, 0])
     G = jf.PowerEnergy(3.0, 2.0)
-    forces, pressed = within_cells(G, rho, force)
+    said = within_cells(G, rho, force)
     true = means(density / mass * np.sin(3.0 * fine[..., 0]))
     off = np.abs(rho.cell_volume * true.ravel() - rho.weights * force[:, 0])
     later = (2 * box / min(shape) / std) ** 2  # the next order
-    assert off.sum() <= (1.0 + later) * forces[:, 0].sum()
-    assert forces[:, 0].sum() <= 2.0 * off.sum()  # signs: its parts may cancel
-    assert (forces[:, 1:] == 0.0).all()
+    assert off.sum() <= (1.0 + later) * said.forces[:, 0].sum() <= 3.0 * off.sum()
+    assert (said.forces[:, 1:] == 0.0).all()
     held = float(pressures(G, np.ones(1))[0])  # p = cρ³
     off = np.abs(rho.cell_volume * held * (means((density / mass) ** 3) - rho.density**3))
-    assert abs(pressed.sum() / off.sum() - 1.0) < 4.0 * later
+    assert off.sum() <= (1.0 + later) * said.pressures.sum() <= 3.0 * off.sum()
+
+
+@pytest.mark.parametrize("steepness", [0.3, 1.0, 3.0, 10.0, 30.0])
+def test_mass_that_is_piled_at_a_wall(steepness: float) -> None:
+    """exp(−κx) at a wall under a constant force, κh = .3 to 30: cells' centres miss the more of
+    ∫ρv, v = φ', the steeper it is, but no more than is said."""
+    n, h = 20, 1 / 20
+    edges = np.linspace(0.0, 1.0, n + 1)
+    cdf = -np.expm1(-steepness * edges / h) / -np.expm1(-steepness / h)
+    rho = jf.Grid(np.diff(cdf) / h, 0.0, 1.0)
+    said, q = within_cells(jf.Entropy(), rho, np.ones((n, 1))), np.array([np.pi])
+    phi, v = _field(_cosines(rho, rho.points), (1,), q)
+    fine = jf.Grid(np.ones(1), 0.0, 1.0)
+    x = (np.arange(2**16) + 0.5)[:, None] / 2**16
+    w = np.exp(-steepness * x[:, 0] / h)
+    true = w @ _field(_cosines(fine, x), (1,), q)[1][:, 0] / w.sum()
+    off = abs(float(rho.weights @ v[:, 0]) - true)
+    assert off <= said.of(q, phi, v) <= 8.0 * off  # its bound of v's change is not reached
 
 
 def test_masses_at_centres_that_are_proved_minimal_need_no_more() -> None:

@@ -26,6 +26,8 @@ _RESOLVED = 8.0  # times what the cells hide: where the map jumps, whole points 
 _FINER = 8  # times the points a cell and axis, at most: kinks move the mass of whole points
 _POINTS = 2**22  # above which there are not made more of them
 _FIRST = 1e-3  # tolerance of the first ascent where there will be others
+_ARRIVED = 1e-5  # of W2²/2τ: what moving mass to where it should arrive may cost,
+_HIDDEN = 1e-4  # or of what the cells hide
 _SHARPER = 0.1  # factor of that tolerance where linearisations do not come closer
 _MATCHED = 10.0  # times the tolerance: densities are coarser than dual values
 _TRUSTED = 1e-6  # relative density from which on its logarithm is believed
@@ -119,6 +121,7 @@ class _Solver:
         self.refine = options.refine
         self.smooth = Linearised(F.smooth, mu, self.refine)
         self.energy = F.value(mu)
+        self.size = float((mu.upper - mu.lower).max())
         self.neumann = Neumann(mu.shape, mu.spacing)
         self.iterations = self.evaluations = 0
 
@@ -213,11 +216,19 @@ class _Solver:
         a, b = self._metric(start)
         w, energy = self._weight(), self._linear_energy(dual)
 
+        def metric(g: Array, a: float = a) -> Array:
+            return self.neumann.solve(g / w, a, b) / w
+
         def enough(point: DualPoint, expected: float, k: int) -> bool:
-            return expected <= 2.0 * tolerance * self._lost(energy, point.value)
+            if expected > 2.0 * tolerance * self._lost(energy, point.value):
+                return False
+            # mass that does not arrive gains the dual little where prices hardly move densities
+            g, a = point.gradient, b / self.size**2
+            still = 2.0 * max(_ARRIVED * point.transport, _HIDDEN * self.floor)
+            return float(np.vdot(g, metric(g, a))) <= still * tolerance / self.options.tolerance
 
         found = ascend(
-            dual.at, start, lambda g: self.neumann.solve(g / w, a, b) / w, enough,
+            dual.at, start, metric, enough,
             self.options.max_iterations, self.options.memory, DualPoint.tightened,
         )  # fmt: skip
         self.iterations += found.iterations
@@ -256,8 +267,7 @@ class _Solver:
         total = float(slope.sum())
         stiff = float((slope**2).sum()) / total if total > 0 else 0.0
         heavy = self.tau * float(self.mu.density.max())
-        size = float((self.mu.upper - self.mu.lower).max())
-        return max(stiff, heavy / size**2), heavy
+        return max(stiff, heavy / self.size**2), heavy
 
     def _output(
         self, found: Ascent[DualPoint], converged: bool, mismatch: float
