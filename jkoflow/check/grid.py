@@ -141,7 +141,7 @@ def _against_the_dual(
         surplus = np.where(bought > 0, star.surplus(price + shift, bought), 0.0)
     band = [np.nan_to_num(star.density(price + shift + off), nan=0.0, posinf=np.inf)
             for off in (-s.resolution, s.resolution)]  # fmt: skip
-    yield stationarity(s, found.upper, *band)
+    yield stationarity(s, found.lower, *band)
     if smooth.terms and not smooth.convex_in_mixtures:
         yield undecided(claim, "the smooth part does not claim to be convex along mixtures")
         return
@@ -165,8 +165,8 @@ def stationarity(s: GridStep, squared: float, low: Array, high: Array) -> Findin
 
     ψ^c over centres is too large by up to Σh²/(8τ), hence a band for every cell. A cell's mean
     lies between what is bought at its corners; its own price, at its centre only, may miss an
-    edge of the support that runs through it. In steps (of this W2²) that are shorter than a cell
-    masses may be stuck at centres, and prices with them.
+    edge of the support that runs through it. In steps that are not proved longer than a cell, by
+    W2² from below, masses may be stuck at centres, and prices with them.
     """
     for axis in range(low.ndim):
         low, high = _around(low, axis, np.minimum), _around(high, axis, np.maximum)
