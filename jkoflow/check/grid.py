@@ -141,7 +141,7 @@ def _against_the_dual(
         surplus = np.where(bought > 0, star.surplus(price + shift, bought), 0.0)
     band = [np.nan_to_num(star.density(price + shift + off), nan=0.0, posinf=np.inf)
             for off in (-s.resolution, s.resolution)]  # fmt: skip
-    yield stationarity(s, found.lower, *band)
+    yield stationarity(s, found.upper, *band)
     if smooth.terms and not smooth.convex_in_mixtures:
         yield undecided(claim, "the smooth part does not claim to be convex along mixtures")
         return
@@ -165,15 +165,15 @@ def stationarity(s: GridStep, squared: float, low: Array, high: Array) -> Findin
 
     ψ^c over centres is too large by up to Σh²/(8τ), hence a band for every cell. A cell's mean
     lies between what is bought at its corners; its own price, at its centre only, may miss an
-    edge of the support that runs through it. In steps that are not proved longer than a cell, by
-    W2² from below, masses may be stuck at centres, and prices with them.
+    edge of the support that runs through it. In steps that are few cells long, by this W2², masses
+    may be stuck at centres, and prices with them.
     """
     for axis in range(low.ndim):
         low, high = _around(low, axis, np.minimum), _around(high, axis, np.maximum)
     off = np.maximum(0.0, np.maximum(low - s.after.density, s.after.density - high))
     outside = float(off.sum()) * s.after.cell_volume
-    far = squared > (s.before.spacing**2).sum()
-    clear = outside > (policy.OUTSIDE_REJECTED if far else 10.0 * policy.OUTSIDE_REJECTED)
+    stuck = 10.0 * float((s.before.spacing**2).sum()) / squared if squared > 0 else np.inf
+    clear = outside > policy.OUTSIDE_REJECTED * min(max(stuck, 1.0), 10.0)
     doubt = Verdict.REJECTED if clear else Verdict.UNDECIDED
     return at_most("stationarity", outside, policy.OUTSIDE, (),
                    "the density is not the one that its potential buys", doubt)  # fmt: skip

@@ -394,12 +394,15 @@ def test_a_density_may_lie_between_its_neighbours_prices() -> None:
                 near = np.s_[max(i - 1, 0) : i + 2, max(j - 1, 0) : j + 2]
                 off += max(0.0, low[near].min() - 1 / 30, 1 / 30 - high[near].max())
         assert stationarity(s, 1.0, low, high).measured == pytest.approx(off, rel=1e-12, abs=1e-15)
-    far, near = 2.0 * (1.0 + 1e-9), 2.0  # W2², and |h|²: up to a cell masses may be stuck
+    # W2², in |h|² = 2: in steps that are a few cells long masses may be stuck
+    far, farther, some, near, none = 20.0, 200.0, 8.0, 2.0, 0.0
     for part, squared, verdict in (
         (0.999, far, Verdict.ACCEPTED), (1.001, far, Verdict.UNDECIDED),
         (9.99, far, Verdict.UNDECIDED), (10.01, far, Verdict.REJECTED),
-        (10.01, near, Verdict.UNDECIDED), (99.9, near, Verdict.UNDECIDED),
-        (100.1, near, Verdict.REJECTED),
+        (9.99, farther, Verdict.UNDECIDED), (10.01, farther, Verdict.REJECTED),
+        (24.9, some, Verdict.UNDECIDED), (25.1, some, Verdict.REJECTED),
+        (99.9, near, Verdict.UNDECIDED), (100.1, near, Verdict.REJECTED),
+        (99.9, none, Verdict.UNDECIDED), (100.1, none, Verdict.REJECTED),
     ):  # fmt: skip
         flat = np.full((5, 6), (1.0 - part * 2e-3) / 30.0)
         assert stationarity(s, squared, 0.0 * flat, flat).verdict is verdict
