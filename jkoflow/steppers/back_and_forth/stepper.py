@@ -15,10 +15,10 @@ from ...measures.grid import Grid
 from ...record import State, Witness
 from ...status import NotDefined, Status
 from ...transport.legendre import CTransform, spline_coefficients
-from ...transport.neumann import Neumann
 from ..base import StepOutput, Stepper, require_options
 from .ascent import Ascent, ascend
 from .dual import Dual, DualPoint
+from .metric import Metric
 from .plan import plan_of
 from .potential import Linearised
 
@@ -121,8 +121,7 @@ class _Solver:
         self.refine = options.refine
         self.smooth = Linearised(F.smooth, mu, self.refine)
         self.energy = F.value(mu)
-        self.size = float((mu.upper - mu.lower).max())
-        self.neumann = Neumann(mu.shape, mu.spacing)
+        self.metric = Metric(mu, tau, self.conjugate)
         self.iterations = self.evaluations = 0
 
     def first_guess(self) -> Array:
@@ -182,13 +181,22 @@ class _Solver:
         return best[1], False, best[2]
 
     def _ascended(self, place: Array, tolerance: float) -> Ascent[DualPoint]:
-        """An ascent, from where a kink ended it with finer points, as long as there are any."""
+        """An ascent; with finer points where a kink ended it before mass arrives."""
         while True:
             found = self._ascend(place, self.smooth.potential(), tolerance)
             kink = not found.converged and found.iterations < self.options.max_iterations
-            if not (kink and found.point.finite and self._finer()):
+            if not (kink and found.point.finite) or self._arrived(found.point, tolerance):
+                return found
+            if not self._finer():
                 return found
             place = found.point.place
+
+    def _arrived(self, point: DualPoint, tolerance: float) -> bool:
+        """Whether moving the mass to where it should arrive costs next to nothing. The dual's own
+        gain does not tell, where densities hardly depend on prices."""
+        least = max(_ARRIVED * point.transport, _HIDDEN * self.floor)
+        cost = 0.5 * float(np.vdot(point.gradient, self.metric.transport(point.gradient)))
+        return cost <= least * tolerance / self.options.tolerance
 
     def _lost(self, energy: float, objective: float) -> float:
         """Energy that the step loses; at least a thousandth of what the cells' size hides."""
@@ -213,22 +221,14 @@ class _Solver:
     ) -> Ascent[DualPoint]:
         dual = Dual(self.mu, self.tau, self.conjugate, potential, self.refine)
         start = dual.at(place)
-        a, b = self._metric(start)
-        w, energy = self._weight(), self._linear_energy(dual)
-
-        def metric(g: Array, a: float = a) -> Array:
-            return self.neumann.solve(g / w, a, b) / w
+        energy = self._linear_energy(dual)
 
         def enough(point: DualPoint, expected: float, k: int) -> bool:
-            if expected > 2.0 * tolerance * self._lost(energy, point.value):
-                return False
-            # mass that does not arrive gains the dual little where prices hardly move densities
-            g, a = point.gradient, b / self.size**2
-            still = 2.0 * max(_ARRIVED * point.transport, _HIDDEN * self.floor)
-            return float(np.vdot(g, metric(g, a))) <= still * tolerance / self.options.tolerance
+            gained = expected <= 2.0 * tolerance * self._lost(energy, point.value)
+            return gained and self._arrived(point, tolerance)
 
         found = ascend(
-            dual.at, start, metric, enough,
+            dual.at, start, self.metric.at(start), enough,
             self.options.max_iterations, self.options.memory, DualPoint.tightened,
         )  # fmt: skip
         self.iterations += found.iterations
@@ -241,33 +241,6 @@ class _Solver:
         potential = dual.cell_means(np.where(free, dual.potential, 0.0))
         at = self.mu if rho is None else rho
         return self.F.internal.value(at) + float(potential.ravel() @ at.weights)
-
-    def _weight(self) -> Array:
-        """√ of what the metric is weighted with, a power of the old density.
-
-        The dual's Hessian has a part of the transport, like ρ, and one of the energy, like
-        1/u''(ρ), which in tails is ρ^(2−m). The powers are what took the fewest looks at the
-        dual in a hundred steps from narrow, wide and heavy-tailed densities.
-        """
-        relative, m = self.mu.density / self.mu.density.max(), self.conjugate.tail
-        power, least = np.clip(1.1 * (1.7 - m), 0.0, 0.75), 1e-3
-        if relative.min() == 0.0:  # vacuum: more mass comes there than the old density knows of
-            power, least = min(power, 0.5), 1e-2
-        elif isinstance(self.conjugate, OfEntropy):
-            least = 1e-4
-        elif m < 1.0:
-            power, least = 1.0, 1e-8
-        return np.asarray(np.sqrt(np.clip(relative**power, least, 1.0) * self.mu.cell_volume))
-
-    def _metric(self, point: DualPoint) -> tuple[float, float]:
-        """θ1 and θ2 of the metric θ1 − θ2Δ: bounds of the energy's and the transport's part."""
-        with np.errstate(all="ignore"):
-            slope = point.dual.conjugate.slope(point.price, point.density)
-        slope = slope[np.isfinite(slope) & (point.density > 0)]
-        total = float(slope.sum())
-        stiff = float((slope**2).sum()) / total if total > 0 else 0.0
-        heavy = self.tau * float(self.mu.density.max())
-        return max(stiff, heavy / self.size**2), heavy
 
     def _output(
         self, found: Ascent[DualPoint], converged: bool, mismatch: float
