@@ -51,8 +51,8 @@ writes this page; `tests/rates/test_order_table.py` asserts every row. The param
   Gauss's rule and fixed points; or, in τ, the ordinary differential equation of the same points
   by Runge–Kutta methods. No row compares a stepper with itself.
 - Not in the tables: `Congestion` is taken by grids only; particles have no internal energies, but
-  blobs; Gaussians no powers; a grid with no internal energy is a typed error. `SecondOrder` needs
-  points that move, and refuses grids.
+  blobs; powers of Gaussians have tests of their own; a grid with no internal energy is a typed
+  error. `SecondOrder` needs points that move, and refuses grids.
 """
 TAIL = """## Where the order is less than one would expect, and why
 

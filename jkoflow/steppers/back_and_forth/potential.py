@@ -59,10 +59,12 @@ class Linearised:
             return self._fixed
         return self._fixed + self._refined(self._curved_at(self.reference))
 
-    def mismatch(self, rho: Grid) -> float:
-        """∫(δG(ρ) − δG(reference)) d(ρ − reference): what linearising may have cost."""
-        difference = self._curved_at(rho) - self._curved_at(self.reference)
-        return float(np.vdot(difference.ravel(), rho.weights - self.reference.weights))
+    def mismatch(self, rho: Grid) -> tuple[float, float]:
+        """∫(δG(ρ) − δG(reference)) d(ρ − reference), what linearising may have cost; and by how
+        much δG differs where ρ is, up to a constant: by so much prices are wrong."""
+        difference = (self._curved_at(rho) - self._curved_at(self.reference)).ravel()
+        cost = float(difference @ (rho.weights - self.reference.weights))
+        return cost, 0.5 * float(np.ptp(difference[rho.weights > 0]))
 
     def move(self, rho: Grid) -> None:
         """Take the next reference, a part of the way to ρ."""

@@ -30,6 +30,7 @@ _ARRIVED = 1e-5  # of W2²/2τ: what moving mass to where it should arrive may c
 _HIDDEN = 1e-4  # or of what the cells hide
 _SHARPER = 0.1  # factor of that tolerance where linearisations do not come closer
 _MATCHED = 10.0  # times the tolerance: densities are coarser than dual values
+_PRICED = 0.25  # of what cells hide: a price that is off by that buys another density
 _TRUSTED = 1e-6  # relative density from which on its logarithm is believed
 _NEARLY = 1e-2  # of the energy lost: what an ascent that a kink ended may still expect to gain
 _POINTLIKE = 0.1  # mass of a cell from which on a failed step is put down to the cells
@@ -164,9 +165,10 @@ class _Solver:
                 return found, False, np.inf
             rho, place = self._density(found.point), found.point.place
             before, value = value, self.F.value(rho) + found.point.transport
-            cost, fine = abs(self.smooth.mismatch(rho)), tolerance <= aim
+            cost, off = self.smooth.mismatch(rho)
+            cost, fine = abs(cost), tolerance <= aim
             mismatch = cost / self._lost(self.energy, value)
-            if mismatch <= _MATCHED * aim and fine:
+            if fine and mismatch <= _MATCHED * aim and off <= _PRICED * self.floor:
                 return found, found.converged, 0.0
             doubt = cost + 0.5 * found.expected if fine else np.inf
             if best is None or doubt < best[0]:

@@ -175,7 +175,7 @@ class _Step:
                 return self._output(found, rho)
             lost = max(abs(self.energy - value), 1e-12 * abs(value))
             limit = _MATCHED * self.options.tolerance * lost
-            if abs(self.smooth.mismatch(rho)) <= limit:
+            if abs(self.smooth.mismatch(rho)[0]) <= limit:
                 return self._output(found, rho)
             self.smooth.move(rho)
             price, log_a = self.smooth.potential(), found.look.following
