@@ -14,6 +14,7 @@ from jkoflow.check.weak import (
     _cosines,
     _field,
     balance,
+    presses,
     pressure,
     pressures,
     weak_stationarity,
@@ -272,3 +273,55 @@ def test_masses_at_centres_that_are_proved_minimal_need_no_more() -> None:
     report = jf.check_step(functional, mu, out.measure, 0.3, witness=out.witness)
     assert report.verdict is Verdict.ACCEPTED
     assert "weak stationarity" not in report.claims
+
+
+@pytest.mark.parametrize("shape", [(7,), (2, 5), (3, 1, 4)])
+def test_what_changes_within_cells_cell_by_cell(shape: tuple[int, ...]) -> None:
+    """The formula of docs/acceptance.md in loops, vacuum among the cells."""
+    rng, d = np.random.default_rng(7), len(shape)
+    density = rng.gamma(1.0, size=shape) * (rng.random(shape) < 0.8)
+    density.flat[0] = 1.0
+    box = np.arange(1.0, d + 1)
+    rho = jf.Grid(density / density.mean() / box.prod(), np.zeros(d), box)
+    force, q = rng.normal(size=(rho.density.size, d)), rng.normal(size=d)
+    phi, v = rng.normal(size=rho.density.size), rng.normal(size=(rho.density.size, d))
+    F, field = 0.7 * jf.PowerEnergy(2.5) + jf.Entropy(), force.reshape(*shape, d)
+    p = lambda r: float(pressures(F, np.array([r]))[0])  # noqa: E731
+    total = 0.0
+    for k, i in enumerate(np.ndindex(*shape)):
+        for a in range(d):
+            if shape[a] == 1:
+                continue
+            steep = 0.0
+            for j in (i[a] - 1, i[a] + 1):
+                if 0 <= j < shape[a]:
+                    other = rho.density[(*i[:a], j, *i[a + 1 :])]
+                    both = other + rho.density[i] == 0.0
+                    with np.errstate(divide="ignore"):
+                        jump = 0.0 if both else abs(np.log(rho.density[i]) - np.log(other))
+                    steep = max(steep, jump)
+            bend = np.gradient(field, axis=a)
+            off = rho.density[i] * min(steep / 12, 0.5)
+            total += off * np.abs(bend[i]) @ np.abs(v[k])
+            total += off * rho.spacing[a] * abs(q[a]) * np.abs(field[i]) @ np.abs(q)
+            total += rho.density[i] * np.abs(np.gradient(bend, axis=a)[i]) @ np.abs(v[k]) / 24
+            t = np.tanh(steep / 2)
+            mean = 0.5 * (p(rho.density[i] * (1 + t)) + p(rho.density[i] * (1 - t)))
+            total += abs(mean - p(rho.density[i])) * (q @ q) * abs(phi[k]) / 3
+    said = within_cells(F, rho, force).of(q, phi, v)
+    assert said == pytest.approx(rho.cell_volume * total, rel=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (3, 2), (2, 1, 2)])
+def test_a_bound_is_reached_where_slopes_within_cells_reach_it(shape: tuple[int, ...]) -> None:
+    rng, d = np.random.default_rng(8), len(shape)
+    density = rng.uniform(0.5, 1.5, shape)
+    rho = jf.Grid(density * density.size / density.sum(), np.zeros(d), np.ones(d))
+    most = max(
+        rho.density[i] + 0.5 * sum(
+            abs(np.gradient(rho.density, axis=a)[i]) for a in range(d) if shape[a] > 1)
+        for i in np.ndindex(*shape)
+    )  # fmt: skip
+    for part, reached in ((1.0 + 1e-9, False), (1.0 - 1e-9, True)):
+        assert presses(jf.Congestion(part * most) + jf.Entropy(), rho) is reached
+    assert not presses(jf.Entropy(), rho)
