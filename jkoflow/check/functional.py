@@ -10,6 +10,7 @@ import numpy as np
 
 from ..arguments import generator
 from ..functionals.base import Functional, make_sum
+from ..functionals.interaction import Interaction
 from ..functionals.scale import at_scale_of
 from ..measures.base import Measure, a_measure
 from ..measures.grid import Grid
@@ -74,13 +75,13 @@ def a_functional(value: Any) -> Functional:
 
 def on_some_cells(F: Functional, mu: Grid, most: int = 400) -> tuple[Functional, Particles]:
     """What a run on a grid is attacked with: the smooth terms that are finite, hence no obstacles,
-    and no kernels that are singular where a point, unlike a cell, meets itself; at some of the
-    centres that hold mass, evenly along the cells' order."""
+    and no `Interaction` that is singular where a point, unlike a cell, meets itself; at some of the
+    centres that hold mass, evenly along the cells' order. What else fails at points is a fault."""
     held = np.flatnonzero(mu.weights > 0)
     kept = held[:: len(held) // most + 1]
     some = Particles(mu.points[kept], mu.weights[kept] / mu.weights[kept].sum())
-    terms = [(c, f) for c, f in F.smooth.terms if _is_finite(f, mu) and _is_finite(f, some)]
-    return make_sum(terms), some
+    return make_sum([(c, f) for c, f in F.smooth.terms if _is_finite(f, mu) and
+                    (not isinstance(f, Interaction) or _is_finite(f, some))]), some  # fmt: skip
 
 
 def _is_finite(f: Functional, mu: Measure) -> bool:

@@ -103,6 +103,30 @@ def test_a_first_variation_that_fails_is_a_finding(answer: Any) -> None:
         assert report["evaluation"].verdict is Verdict.REJECTED, report.text()
 
 
+class Secretive(Odd):
+    """x² by its variation, ten times as much by its value; only of many points is it known."""
+
+    def __init__(self, kept: Any) -> None:
+        super().__init__(lambda x: x[:, 0] ** 2)
+        self.kept = kept
+
+    def value_at_points(self, x: Any, w: Any) -> float:
+        return 10.0 * super().value_at_points(x, w)
+
+    def first_variation_at_points(self, x: Any, w: Any, at: Any) -> Any:
+        return self.answer(at) if len(x) > 400 else self.kept(at)
+
+
+@pytest.mark.parametrize("kept", [lambda x: 1 / 0, lambda x: np.full(len(x), np.nan)])
+def test_a_term_that_fails_at_points_is_attacked_all_the_same(kept: Any) -> None:
+    """It was left out like a singular kernel, so that nobody asked whether δF is that of F: each
+    step of ∫x² passed for one of ten times as much."""
+    problem = jf.Problem(jf.Entropy() + Secretive(kept), bump(512), tau=0.05, steps=1)
+    report = check_run(problem, jf.flow(problem, BackAndForth()))
+    assert report["minimality"].verdict is Verdict.ACCEPTED, report.text()
+    assert report["gradient"].verdict is Verdict.REJECTED, report.text()
+
+
 class Half(Internal):
     """An internal energy of one's own: −½∫ρ log ρ."""
 

@@ -150,13 +150,13 @@ class _Solver:
         return self._output(*self._settled(place))
 
     def _settled(self, place: Array) -> tuple[Ascent[DualPoint], bool, float]:
-        """The ascent of the linearisation that was least in doubt, whether that settled it, and
-        the energy that linearising may have cost.
+        """The ascent of the linearisation that was least in doubt, a fine one if there was any,
+        whether that settled it, and the energy that linearising may have cost.
 
         Each ascent is as accurate as the linearisation before it deserves, the last one fully:
         values of coarse ones may be below the minimum, and their noise keeps others from settling.
         """
-        best: tuple[float, Ascent[DualPoint], float] | None = None
+        best: tuple[tuple[bool, float], Ascent[DualPoint], float] | None = None
         aim = self.options.tolerance
         tolerance, last, value = max(aim, _FIRST), np.inf, np.inf
         for _ in range(self.options.max_rounds):
@@ -170,7 +170,7 @@ class _Solver:
             mismatch = cost / self._lost(self.energy, value)
             if fine and mismatch <= _MATCHED * aim and off <= _PRICED * self.floor:
                 return found, found.converged, 0.0
-            doubt = cost + 0.5 * found.expected if fine else np.inf
+            doubt = not fine, cost + 0.5 * found.expected
             if best is None or doubt < best[0]:
                 best = (doubt, found, cost)
             if cost > last and value >= before:
