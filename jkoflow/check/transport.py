@@ -112,7 +112,8 @@ def _coupled(after: Measure, before: Measure, witness: Witness | None) -> Transp
     # a mesh's nodes that change places take simplices' masses along, which W2 of nodes cannot see
     kept = after.kind != "mesh" or not values[rows != columns].any()
     if finding.verdict is Verdict.ACCEPTED and witness and not (kept and "f" in witness.arrays):
-        raise Decided(undecided(CLAIM, "no potentials prove it, on a mesh each node with itself"))
+        raise Decided(undecided(CLAIM, "no potentials prove the coupling, `complete` finds them"
+                                if kept else "nodes of the mesh change places"))
     spread = float(values @ ((before.points[columns] - target[rows]) ** 2).sum(axis=1))
     squares = np.array([[squared], [spread], [finding.measured]])
     return Transport(squares[0], (after.points - target)[None], squares[1], squares[2], finding)

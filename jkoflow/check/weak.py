@@ -56,7 +56,7 @@ def weak_stationarity(
     most = policy.WEAK_REJECTED * (bound + found.hidden)
     clear = far & (found.residual > np.maximum(most, least))
     reason = "forces and inertia do not balance on some smooth field, to what cells may hide"
-    doubt = lambda k: Verdict.REJECTED if clear[k] else Verdict.UNDECIDED  # noqa: E731
+    doubt = Verdict.REJECTED if clear.any() else Verdict.UNDECIDED
     return worst("weak stationarity", found.residual, bound, (), reason, doubt)
 
 

@@ -40,7 +40,7 @@ def test_lines_are_counted_without_comments_documentation_and_imports() -> None:
 
 GROUPS = {
     "the predicate of a step": (
-        520, ("evaluate", "minimality", "policy", "residual", "step", "transport", "verdict"),
+        521, ("evaluate", "minimality", "policy", "residual", "step", "transport", "verdict"),
     ),
     "the judge of runs": (326, ("__init__", "convex", "run", "taken")),
     "functionals": (243, ("around", "claims", "derivatives", "functional")),

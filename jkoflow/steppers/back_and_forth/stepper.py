@@ -265,7 +265,7 @@ class _Solver:
         near = gap <= _RESOLVED * self.floor
         gathered = float(rho.weights.max()) > _POINTLIKE
         fine = (near and nearly) or (converged and (near or not gathered))
-        ended = found.iterations < self.options.max_iterations
+        ended = found.iterations < self.options.max_iterations and mismatch == 0.0
         status = Status.STALLED if ended else Status.MAX_ITERATIONS
         status = Status.UNRESOLVED if gathered else status
         status = Status.CONVERGED if fine else status
