@@ -244,10 +244,17 @@ def test_coupling_and_potential_enclose_w2_whatever_they_are(honest) -> None:
 
 
 def test_a_distance_is_known_to_eight_times_what_cells_hide(honest) -> None:
-    """Σh²/(8τ) in the objective is 2τ times as much in W2²; of NaN nothing is said."""
+    """Σh²/(8τ) in the objective is 2τ times as much in W2². Two densities are |h|/√12 from their
+    masses at centres: within twice that way it is not false. Of NaN nothing is said."""
     found, room = bounds(honest), 16.0 * omega() * TAU_LINE
-    for part, verdict in ((0.99, Verdict.ACCEPTED), (1.01, Verdict.REJECTED)):
-        for said in (found.lower - part * room, found.upper + part * room):
+    far = np.linalg.norm(honest.before.spacing) / np.sqrt(3.0)
+    most = 2.0 * far * np.sqrt(found.upper) + far**2
+    assert most > 1.2 * room  # the step moves by more than cells
+    for off, verdict in (
+        (0.99 * room, Verdict.ACCEPTED), (1.01 * room, Verdict.UNDECIDED),
+        (0.99 * most, Verdict.UNDECIDED), (1.01 * most, Verdict.REJECTED),
+    ):  # fmt: skip
+        for said in (found.lower - off, found.upper + off):
             assert findings(honest._replace(said=said))["stored distance"].verdict is verdict
     for said in (np.inf, -np.inf):
         assert findings(honest._replace(said=said))["stored distance"].verdict is Verdict.REJECTED
