@@ -73,6 +73,13 @@ def test_many_honest_runs_are_never_rejected(block: int) -> None:
         assert report.verdict is not Verdict.REJECTED, (seed, report.text())
 
 
+def test_a_search_that_loses_its_way_is_a_status_and_no_error() -> None:
+    """A Gaussian step of which the search of BuresProximal asks at NaN."""
+    problem = random_question(4536)
+    report = check_run(problem, jf.flow(problem, throw=False))
+    assert report.verdict is not Verdict.REJECTED
+
+
 def on_a_mesh(seed: int) -> tuple[jf.Problem, jf.Trajectory]:
     """A random problem in the plane or in space, and its run."""
     rng = np.random.default_rng(seed)

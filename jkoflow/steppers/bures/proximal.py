@@ -104,6 +104,8 @@ class Search:
             return Place(y[:dim], root)
 
         def objective(y: Array) -> tuple[float, Array]:
+            if not np.isfinite(y).all():  # where a search lost its way
+                return np.inf, np.zeros_like(y)
             try:
                 value, mean, root = self.objective.value_and_gradient(place_of(y))
             except InvalidFunctional:  # too far out for the functional: turn back
@@ -118,6 +120,8 @@ class Search:
                 options={"maxiter": 50 * self.max_iterations, "ftol": 0.0, "gtol": 1e-9},
             )  # fmt: skip
         self.iterations += int(found.nit)
+        if not np.isfinite(found.x).all():
+            return start, Status.NON_FINITE
         place = _positive(place_of(found.x))
         far = np.abs(found.x).max() > 1e6 * (1.0 + np.abs(y).max())
         if not np.isfinite(found.fun) or far or found.fun < before - 1e12 * (1.0 + abs(before)):
