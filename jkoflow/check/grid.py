@@ -74,11 +74,11 @@ def judged_on_grid(s: GridStep) -> Iterator[Finding]:
                   "the potential's value is above the coupling's cost")  # fmt: skip
     off, room = max(found.lower - s.said, s.said - found.upper), 2.0 * s.tau * s.resolution
     if not np.isnan(s.said):  # which may be that of the densities, and not of masses at centres
-        far, room = float(np.sqrt((s.before.spacing**2).sum() / 3.0)), policy.CELLS * room
-        doubt = off <= 2.0 * far * np.sqrt(found.upper) + far**2  # by W2 from densities to centres
-        yield at_most("stored distance", off, room + policy.EPS * size, (),
+        far = np.sqrt((s.before.spacing**2).sum() / 3.0)  # W2 from densities to centres, of both
+        near = off <= 2.0 * far * np.sqrt(found.upper) + far**2
+        yield at_most("stored distance", off, policy.CELLS * room + policy.EPS * size, (),
                       f"W2² is not {s.said!r}, as the run says",
-                      Verdict.UNDECIDED if doubt else Verdict.REJECTED)  # fmt: skip
+                      Verdict.UNDECIDED if near else Verdict.REJECTED)  # fmt: skip
     assumed = (CELLS.format(s.resolution),)
     excess, least = (w2 / (2.0 * s.tau) - s.lost for w2 in (found.upper, found.lower))
     doubt = Verdict.REJECTED if least > s.margin else Verdict.UNDECIDED

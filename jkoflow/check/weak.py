@@ -143,9 +143,9 @@ def pressures(F: Functional, density: Array) -> Array:
 
 def presses(F: Functional, rho: Grid) -> bool:
     """Whether the density, at its slopes within the cells, reaches a bound."""
-    slopes = [np.abs(np.gradient(rho.density, axis=a)) for a, n in enumerate(rho.shape) if n > 1]
-    most = float((rho.density + 0.5 * sum(slopes)).max())
-    return any(isinstance(f, Congestion) and most >= f.bound for _, f in F.internal.terms)
+    bound = min((f.bound for _, f in F.internal.terms if isinstance(f, Congestion)), default=np.inf)
+    slopes = (np.abs(np.gradient(rho.density, axis=a)) for a, n in enumerate(rho.shape) if n > 1)
+    return bound < np.inf and bool((rho.density + 0.5 * sum(slopes)).max() >= bound)
 
 
 def pressure(f: Functional, density: Array) -> Array:

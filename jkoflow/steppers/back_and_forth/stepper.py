@@ -187,9 +187,8 @@ class _Solver:
         while True:
             found = self._ascend(place, self.smooth.potential(), tolerance)
             kink = not found.converged and found.iterations < self.options.max_iterations
-            if not (kink and found.point.finite) or self._arrived(found.point, tolerance):
-                return found
-            if not self._finer():
+            early = kink and found.point.finite and not self._arrived(found.point, tolerance)
+            if not (early and self._finer()):
                 return found
             place = found.point.place
 
