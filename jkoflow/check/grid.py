@@ -29,7 +29,7 @@ from ..verdict import Decided, Finding, Verdict, at_most, undecided
 from . import policy
 from .functional import guarded, known
 from .transport import array_of, coupling_cost
-from .weak import weak_stationarity
+from .weak import Origin, torn, weak_stationarity
 
 CELLS = "masses sit at the cells' centres: steps are told apart to some Σh²/(8τ), here {:.2g}"
 SHORT = "on these cells a step may gain up to {:.0%} less than the best one, and be accepted"
@@ -56,12 +56,12 @@ class GridStep(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """W2² from above, by the coupling, and from below, by the potential; where the mass of each new
-    cell came from (N, d); ψ, and ψ^c (n_1, …)."""
+    """W2² from above, by the coupling, and from below, by the potential; where mass came from; ψ,
+    and ψ^c (n_1, …)."""
 
     upper: float
     lower: float
-    came: Array
+    came: Origin
     potential: Array
     transform: Array
 
@@ -104,7 +104,8 @@ def bounds(s: GridStep) -> Bounds:
     """What the witness proves of W2²; `Decided` if it is none, or malformed."""
     if s.witness is None or s.witness.kind != "grid":
         raise Decided(undecided("transport", "no witness of kind 'grid': W2 is not certified"))
-    upper, came, _ = coupling_cost(s.after, s.before, s.witness)
+    upper, at, (rows, columns, values) = coupling_cost(s.after, s.before, s.witness)
+    came = Origin(at, torn(columns, values, (s.after.points - at)[rows]))
     psi = array_of(s.witness, "potential", s.before.shape)
     psi = psi - psi.max()  # a constant is free, but lets a large one round D upwards
     transform = c_transform(psi, s.before.axes(), s.tau)

@@ -27,6 +27,13 @@ from . import policy
 _WAVES, _ALONG = (8, 8, 4), 8  # half waves in the box: on all axes together, and along one
 
 
+class Origin(NamedTuple):
+    """Where mass came from: T_i (N, d), and by how much it was `torn` (d,)."""
+
+    at: Array
+    torn: Array
+
+
 class Balance(NamedTuple):
     """Residuals of some fields over their norms in L²(ρ), what cells may make of them where ρ and
     forces vary less than the fields do, and what besides where they vary more; W2/τ."""
@@ -38,9 +45,9 @@ class Balance(NamedTuple):
 
 
 def weak_stationarity(
-    F: Functional, before: Grid, after: Grid, came: Array, tau: float, gap: float
+    F: Functional, before: Grid, after: Grid, came: Origin, tau: float, gap: float
 ) -> Finding | None:
-    """The residual against ∇φ is small against the slope; ``came`` (N, d) are the T_i.
+    """The residual against ∇φ is small against the slope; by where mass ``came`` from.
 
     Where there is no ``gap`` (NaN), a residual is not rejected if the energy it costs, r²τ/2, is
     what cells hide, Σh²/(8τ): solvers of what is not convex in mixtures can see no more.
@@ -60,19 +67,22 @@ def weak_stationarity(
     return worst("weak stationarity", found.residual, bound, (), reason, doubt)
 
 
-def balance(F: Functional, before: Grid, after: Grid, came: Array, tau: float) -> Balance:
+def balance(F: Functional, before: Grid, after: Grid, came: Origin, tau: float) -> Balance:
     """Forces and inertia on the fields ∇φ with up to eight half waves in the box; in space, where
     those are many, with up to four, or eight along one axis. Masses that spread alike to both
     sides of several places, and patterns along two axes, move no slower field.
 
     Means over cells of piecewise constant densities differ from values at centres by a share
     |qh|²/24, q the wave vector; a coupling's barycentres leave up to |qh|²/(32τ) of φ. Besides,
-    forces and densities may change within a cell: see `within_cells`.
+    forces and densities may change within a cell: see `within_cells`; and what mass is at which
+    place o of an old cell is not told where that cell's mass goes far apart, as from a start in one
+    cell. It is not in A: ∫⟨o, v(x) − v(T)⟩ρ/τ, at most Σ_a (h_a/√12) |q_a||q_b| Σ_j m_jσ_jb/τ.
     """
     x, m, S = after.points, after.weights, F.smooth
     force = S.gradient_at_points(x, m) if S.terms else np.zeros_like(x)
     p, inside = pressures(F, after.density).ravel(), within_cells(F, after, force)
-    here, there, away = _cosines(after, x), _cosines(after, came), x - came
+    unknown = np.outer(after.spacing, came.torn) / (np.sqrt(12.0) * tau)
+    here, there, away = _cosines(after, x), _cosines(after, came.at), x - came.at
     dot, residual, blur, hidden = partial(np.einsum, "ij,ij->i"), [], [], []
     for waves in product(range(_ALONG + 1), repeat=after.dim):
         if not 0 < sum(waves) <= (_ALONG if sum(waves) == max(waves) else _WAVES[after.dim - 1]):
@@ -86,7 +96,7 @@ def balance(F: Functional, before: Grid, after: Grid, came: Array, tau: float) -
         residual.append(abs(total) / length)
         share = ((q * after.spacing) ** 2).sum() * (size / 4.0 + 1.0 / (32.0 * tau))
         blur.append(share / length)
-        hidden.append(inside.of(q, phi, v) / length)
+        hidden.append((inside.of(q, phi, v) + q @ unknown @ q) / length)
     slope = float(np.sqrt(m @ dot(away, away)) / tau)
     return Balance(np.array(residual), np.array(blur), np.array(hidden), slope)
 
@@ -104,6 +114,17 @@ class Hidden(NamedTuple):
         """For v = ∇φ; it changes by |q_a||q| at most on the way h_a along an axis."""
         moved = np.vdot(self.forces, np.abs(v)) + (q @ q) * self.pressures @ np.abs(phi)
         return float(moved + np.abs(q) @ self.turned @ np.abs(q))
+
+
+def torn(columns: Array, values: Array, moved: Array) -> Array:
+    """Σ_j m_j σ_j (d,) of a coupling's entries, σ_j being the standard deviation of what those that
+    leave the old cell j are ``moved``, x_i − T_i (entries, d)."""
+
+    def mean(f: Any) -> Array:  # times m_j
+        return np.asarray(np.bincount(columns, values * f))
+
+    squares = [mean(1.0) * mean(f * f) - mean(f) ** 2 for f in moved.T]
+    return np.sqrt(np.maximum(squares, 0.0)).sum(axis=1)
 
 
 def within_cells(F: Functional, rho: Grid, force: Array) -> Hidden:

@@ -60,6 +60,7 @@ def _level(price: Array, mass: float) -> float:
     return float(shifts[int(np.argmax(following + shifts <= 0.0))])
 
 
+@np.errstate(over="ignore")  # masses far from 1 may be anything
 def _bracketed(
     conjugate: Conjugate, price: Array, volume: float, tolerance: float
 ) -> tuple[float, Array]:

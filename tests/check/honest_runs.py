@@ -187,8 +187,20 @@ def _grid(rng: np.random.Generator, length: float) -> Measure:
     shape = (int(rng.integers(16, 257)),) if d == 1 else tuple(map(int, rng.integers(8, 25, 2)))
     box = length * rng.uniform(1.0, 4.0, d)
     c, s = box * rng.uniform(-0.4, 0.4, d), box * rng.uniform(0.2, 0.8, d)
-    normal = lambda x: np.exp(-0.5 * (((x - c) / s) ** 2).sum(axis=1))  # noqa: E731
-    return jf.Grid.from_function(normal, -box, box, shape)
+    distance = lambda x: (((x - c) / s) ** 2).sum(axis=1)  # noqa: E731
+    which = rng.integers(6)
+    if which < 3:
+        return jf.Grid.from_function(lambda x: np.exp(-0.5 * distance(x)), -box, box, shape)
+    if which == 3:  # at a sharp edge, a cell may be cut
+        inside = lambda x: np.where(distance(x) < 1.0, 1.0, 0.0)  # noqa: E731
+        return jf.Grid.from_function(inside, -box, box, shape)
+    mass = rng.exponential(size=shape)
+    if which == 4:  # in few cells
+        held = np.unravel_index(rng.integers(mass.size, size=rng.integers(1, 4)), shape)
+        few = np.zeros(shape)
+        few[held] = mass[held]
+        mass = few
+    return jf.Grid(mass / mass.sum() * mass.size / np.prod(2.0 * box), -box, box)
 
 
 def _mesh(rng: np.random.Generator, length: float) -> Measure:

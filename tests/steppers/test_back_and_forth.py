@@ -63,6 +63,14 @@ def next_std(std, c, a, tau):
     return (std + np.sqrt(std**2 + 4.0 * k * tau * c)) / (2.0 * k)
 
 
+def in_cells(shape: tuple[int, ...], masses: dict[tuple[int, ...], float]) -> jf.Grid:
+    """A grid on [−1, 1]^d with its mass in few cells."""
+    density = np.zeros(shape)
+    for cell, mass in masses.items():
+        density[cell] = mass * density.size / 2.0**density.ndim
+    return jf.Grid(density, -1, 1)
+
+
 @pytest.mark.parametrize(("gamma", "tau", "radius"), [(0.05, 0.005, 0.1), (0.02, 0.02, 0.15)])
 def test_porous_medium_of_second_order(gamma, tau, radius) -> None:
     assert next_radius(1.0, 1.0, 0.1) == pytest.approx(1.1622122816, abs=1e-9)
@@ -148,6 +156,37 @@ def test_the_coupling_is_a_proof() -> None:
     price = np.maximum(-phi, 0.0)
     value = mu.weights @ psi - (price**2 / (4 * 0.02)).sum() * mu.cell_volume
     assert value <= F.value(out.measure) + upper / (2 * tau) + 1e-12
+
+
+def test_what_rounding_leaves_over_is_in_no_small_cell() -> None:
+    """From a start in one cell, all others have too much; what is left is hidden where most is."""
+    mu = in_cells((24, 24), {(0, 0): 1.0})
+    F = jf.Entropy() + jf.QuadraticPotential(3.0)
+    out = step(F, mu, 0.5 * (8 / 12) ** 2)
+    w, rho = out.witness.arrays, out.measure.weights
+    assert rho.min() < 1e-6  # in cells in which rounding would show
+    rows = np.bincount(w["rows"], w["values"], mu.weights.size)
+    np.testing.assert_allclose(rows, rho, rtol=1e-12, atol=1e-18)
+
+
+@pytest.mark.parametrize(("n", "cells"), [(64, 8), (64, 16), (128, 16)])
+def test_a_start_in_two_cells_of_the_line(n: int, cells: int) -> None:
+    """The coupling's cost is above W2² by what centres do not tell of the two cells' masses, many
+    times what cells hide elsewhere; the step is that of the two uniform pieces."""
+    h = 2.0 / n
+    mu = in_cells((n,), {(n // 4,): 1 / 3, (n // 2,): 2 / 3})
+    tau = 0.5 * (cells * h) ** 2
+    out = step(jf.Entropy(), mu, tau)
+    assert out.status is jf.Status.CONVERGED
+    assert out.stats["gap"] > 8 * out.stats["resolution"]
+    q = np.linspace(0.0, 1.0, 3001)
+    left, right = -1 + h * (n // 4), -1 + h * (n // 2)
+    edges = np.where(q <= 1 / 3, left + 3 * h * q, right + 1.5 * h * (q - 1 / 3))
+    pieces = jf.Quantiles(edges)
+    law = jf.flow(jf.Problem(jf.Entropy(), pieces, tau, steps=1, walls=(-1, 1))).final
+    mass = np.diff(law.cdf(np.linspace(-1.0, 1.0, n + 1)))
+    # where the two meet, points of half a cell go either way, each some 0.05/cells of the mass
+    assert np.abs(out.measure.mass - mass).sum() < 0.1 / cells
 
 
 def test_on_the_line_against_quantiles() -> None:

@@ -30,12 +30,14 @@ _CHUNK = 4_000_000  # entries made, and costs summed, at once: three dimensions 
 
 @dataclass(frozen=True)
 class GridPlan:
-    """Entries of the coupling of new cells (rows) with old ones, its cost, and the potential."""
+    """Entries of the coupling of new cells (rows) with old ones, its cost, what that may be above
+    W2² where the mass of an old cell lies at its centre and goes far apart, and the potential."""
 
     rows: Indices
     columns: Indices
     values: Array
     squared: float
+    torn: float
     potential: Array
 
     def arrays(self) -> dict[str, Any]:
@@ -50,7 +52,8 @@ def plan_of(point: DualPoint, rho: Grid) -> GridPlan:
     """The coupling of ``rho`` with the old density, and ψ at the old cells' centres."""
     mu = point.dual.mu
     i, j, m = _on_the_line(mu, rho) if rho.dim == 1 else _along_the_map(point, mu, rho)
-    return GridPlan(i, j, m, _cost(rho.points, mu.points, i, j, m), spline_values(point.place))
+    squared, torn = _cost(rho.points, mu.points, i, j, m), _torn(rho, i, j, m)
+    return GridPlan(i, j, m, squared, torn, spline_values(point.place))
 
 
 def _on_the_line(mu: Grid, rho: Grid) -> tuple[Indices, Indices, Array]:
@@ -66,7 +69,8 @@ def _along_the_map(point: DualPoint, mu: Grid, rho: Grid) -> tuple[Indices, Indi
     if lacking.any():  # rounding of the two totals must not be left over in one cell
         lacking *= surplus.sum() / lacking.sum()
     order = morton_order(mu.shape)
-    more_rows, more_columns, more = _matched(order, start, row, surplus, lacking)
+    heaviest = int(rho.weights.argmax()), int(mu.weights.argmax())
+    more_rows, more_columns, more = _matched(order, start, row, surplus, lacking, *heaviest)
     cell = np.arange(mu.weights.size, dtype=np.int32)
     held = rough.data > 0
     i = np.concatenate([rough.indices[held], more_rows], dtype=np.int32)
@@ -84,6 +88,16 @@ def _cost(x: Array, y: Array, i: Indices, j: Indices, m: Array) -> float:
         part = slice(first, first + _CHUNK)
         total += float(m[part] @ ((x[i[part]] - y[j[part]]) ** 2).sum(axis=1))
     return total
+
+
+def _torn(rho: Grid, i: Indices, j: Indices, m: Array) -> float:
+    """2Σ_a (h_a/√12) Σ_j μ_jσ_ja: with places o in old cells, 2∫⟨x, o⟩ is no more than that, σ_j
+    being how far from each other the x are that come from a cell."""
+    total = 0.0
+    for h, x in zip(rho.spacing, rho.points.T, strict=True):
+        mass, mean, square = (np.bincount(j, m * x[i]**k) for k in range(3))
+        total += h * float(np.sqrt(np.maximum(mass * square - mean**2, 0.0)).sum())
+    return total / np.sqrt(3.0)
 
 
 def _spread(point: DualPoint, rho: Grid) -> Any:
@@ -164,8 +178,13 @@ def _taken(start: Any, row: Any, mass: Any, surplus: Any) -> Any:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _matched(order: Any, start: Any, row: Any, surplus: Any, lacking: Any) -> Any:
-    """Last in, first out: surpluses and needs along the order, each with the nearest before it."""
+def _matched(
+    order: Any, start: Any, row: Any, surplus: Any, lacking: Any, big_row: int, big_column: int
+) -> Any:
+    """Last in, first out: surpluses and needs along the order, each with the nearest before it.
+
+    What rounding leaves over in the end is hidden in the row and the column of most mass.
+    """
     size = len(surplus) + len(order) + 1
     rows, columns = np.empty(2 * size, np.int64), np.empty(2 * size, np.int64)
     values = np.empty(2 * size)
@@ -198,4 +217,10 @@ def _matched(order: Any, start: Any, row: Any, surplus: Any, lacking: Any) -> An
         if left > 0.0:
             need_column[needs], need[needs] = j, left
             needs += 1
+    for e in range(haves):
+        rows[found], columns[found], values[found] = have_row[e], big_column, have[e]
+        found += 1
+    for e in range(needs):
+        rows[found], columns[found], values[found] = big_row, need_column[e], need[e]
+        found += 1
     return rows[:found], columns[:found], values[:found]

@@ -261,7 +261,7 @@ class _Solver:
         missing = found.expected / (2.0 * max(lost, point.transport))
         missed = mismatch / max(lost, self.floor)  # the gap is that of the linearised step
         nearly = missing + missed <= _NEARLY
-        near = gap <= _RESOLVED * self.floor
+        near = gap <= _RESOLVED * self.floor + plan.torn / (2.0 * self.tau)
         gathered = float(rho.weights.max()) > _POINTLIKE
         fine = (near and nearly) or (converged and (near or not gathered))
         ended = found.iterations < self.options.max_iterations and mismatch == 0.0
