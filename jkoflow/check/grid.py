@@ -13,7 +13,7 @@ hide: a transport by parts of a cell costs up to Σh²/4 more in W2² where mass
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
+from functools import partial, reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -143,7 +143,8 @@ def _against_the_dual(
         return
     with np.errstate(all="ignore"):
         surplus = np.where(bought > 0, star.surplus(price + shift, bought), 0.0)
-    band = [np.nan_to_num(star.density(price + shift + off), nan=0.0, posinf=np.inf)
+    around = reduce(to_the_walls, range(rho.dim), price + shift)
+    band = [np.nan_to_num(star.density(around + off), nan=0.0, posinf=np.inf)
             for off in (-s.resolution, s.resolution)]  # fmt: skip
     yield stationarity(s, found.upper, *band)
     if smooth.terms and not smooth.convex_in_mixtures:
@@ -165,7 +166,8 @@ def _against_the_dual(
 
 
 def stationarity(s: GridStep, squared: float, low: Array, high: Array) -> Finding:
-    """The mass by which ρ leaves the band of what its potential buys in the cells around.
+    """The mass by which ρ leaves the band of what its potential buys in the cells around, and on
+    the walls: ``low`` and ``high`` have one more entry at each end.
 
     ψ^c over centres is too large by up to Σh²/(8τ), hence a band for every cell. A cell's mean
     lies between what is bought at its corners; its own price, at its centre only, may miss an
@@ -183,8 +185,23 @@ def stationarity(s: GridStep, squared: float, low: Array, high: Array) -> Findin
                    "the density is not the one that its potential buys", doubt)  # fmt: skip
 
 
+def to_the_walls(price: Array, axis: int) -> Array:
+    """Prices with those on both walls, half a cell beyond the last centres, where the line through
+    the last two leads: mass may be piled up there.
+
+    Examples
+    --------
+    >>> to_the_walls(np.array([4.0, 1.0, 0.0, -np.inf]), 0).tolist()
+    [5.5, 4.0, 1.0, 0.0, -inf, -inf]
+    """
+    p = np.moveaxis(price, axis, 0)
+    ends = p[[0, -1]]
+    rise = 0.5 * (ends - p[[min(1, len(p) - 1), max(-2, -len(p))]])
+    ends = ends + np.where(np.isfinite(rise), rise, 0.0)
+    return np.moveaxis(np.concatenate([ends[:1], p, ends[1:]]), 0, axis)
+
+
 def _around(f: Array, axis: int, extreme: np.ufunc) -> Array:
     """The extreme of each cell and its two neighbours along an axis."""
     g = np.moveaxis(f, axis, 0)
-    wider = np.concatenate([g[:1], g, g[-1:]])
-    return np.moveaxis(extreme(extreme(wider[:-2], g), wider[2:]), 0, axis)
+    return np.moveaxis(extreme(extreme(g[:-2], g[1:-1]), g[2:]), 0, axis)

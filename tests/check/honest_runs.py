@@ -178,8 +178,11 @@ def _gaussian(rng: np.random.Generator, length: float) -> Measure:
 
 def _particles(rng: np.random.Generator, length: float) -> Measure:
     n, d = int(rng.integers(1, 60)), int(rng.integers(1, 5))
-    weights = rng.dirichlet(np.full(n, 3.0)) if rng.random() < 0.5 else None
-    return jf.Particles(length * rng.normal(size=(n, d)), weights)
+    weights = rng.dirichlet(np.full(n, rng.choice([0.1, 3.0]))) if rng.random() < 0.5 else None
+    x = rng.normal(size=(n, d))
+    if rng.random() < 0.25:  # on a lattice: several at one place, many couplings that cost the same
+        x = np.round(2.0 * x) / 2.0
+    return jf.Particles(length * x, weights)
 
 
 def _grid(rng: np.random.Generator, length: float) -> Measure:
@@ -204,10 +207,20 @@ def _grid(rng: np.random.Generator, length: float) -> Measure:
 
 
 def _mesh(rng: np.random.Generator, length: float) -> Measure:
-    end = rng.uniform(1.0, 1.5)
-    shape, layers = (jf.Mesh.disc, 9) if rng.random() < 0.8 else (jf.Mesh.ball, 4)
-    mesh = shape(1.0, int(rng.integers(2, layers)), lambda x: end - (x * x).sum(axis=1))
-    return mesh.with_nodes(length * mesh.nodes * rng.uniform(0.5, 2.0, mesh.dim))
+    end = float(rng.choice([rng.uniform(1.0, 1.5), 100.0]))  # a free boundary, a jump, uniform
+    density = lambda x: end - (x * x).sum(axis=1)  # noqa: E731
+    shape, d = (jf.Mesh.disc, 2) if rng.random() < 0.8 else (jf.Mesh.ball, 3)
+    mesh = shape(1.0, int(rng.integers(2, 9 if d == 2 else 4)), density)
+    if rng.random() < 0.3:
+        cells = tuple(map(int, rng.integers(2, 9 if d == 2 else 4, d)))
+        half = np.full(d, d**-0.5)
+        mesh = jf.Mesh.box(-half, half, cells, density)
+    turned = mesh.nodes * rng.uniform(0.5, 2.0, d)
+    if rng.random() < 0.5:
+        q = np.linalg.qr(rng.normal(size=(d, d)))[0]
+        q[:, 0] *= np.linalg.det(q)  # a rotation: simplices keep their sides
+        turned = turned @ q + rng.normal(size=d)
+    return mesh.with_nodes(length * turned)
 
 
 STARTS: dict[str, Callable[[np.random.Generator, float], Measure]] = {

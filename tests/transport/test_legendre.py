@@ -33,6 +33,47 @@ def test_below_the_transform_over_nodes(shape) -> None:
     assert (nodes.min(axis=1) - got.ravel()).max() < half_cell
 
 
+def least_over_cells(c, stiffness, y):
+    """min_x Σ c_k B(x − k) + stiffness·(x − y)², each cell's parabola on its own."""
+    n = len(c)
+    k, mirrored = np.arange(n), np.concatenate([c[:1], c, c[-1:]])
+    below, here, above = mirrored[:-2], c, mirrored[2:]
+    slope = 0.5 * (above - below) + 2 * stiffness * (k - y[:, None])
+    bend = above - 2 * here + below + 2 * stiffness
+    inside = np.clip(-slope / np.where(bend > 0, bend, np.inf), -0.5, 0.5)
+    middle = 0.125 * below + 0.75 * here + 0.125 * above + stiffness * (k - y[:, None]) ** 2
+    found = [middle + slope * d + 0.5 * bend * d * d for d in (inside, -0.5, 0.5)]
+    return np.min(found, axis=(0, 2))
+
+
+@pytest.mark.parametrize("rough", [1e-3, 0.03, 1.0, 30.0])
+@pytest.mark.parametrize("n", [1, 2, 3, 40, 301])
+def test_no_minimum_is_missed_however_rough_the_potential(n: int, rough: float) -> None:
+    """Between nodes minima may be lower than at them, and elsewhere."""
+    rng = np.random.default_rng(n)
+    for stiffness in (0.05, 1.0, 40.0):
+        c = rough * rng.normal(size=n)
+        t = CTransform(c, np.ones(1), 0.5 / stiffness, refine=5)
+        expected = least_over_cells(-c, stiffness, (np.arange(5 * n) + 0.5) / 5 - 0.5)
+        # rounding of the cost over the line, of 1e-16·n²
+        atol = 1e-15 * (stiffness * n**2 + rough)
+        np.testing.assert_allclose(t.value, expected, rtol=0, atol=atol)
+        assert (np.diff(t.minimisers()[0]) >= 0.0).all()  # monotone, as optimal maps are
+
+
+def test_rough_lines_have_no_jumps() -> None:
+    """Along a line through rough potentials the derivative is that of the value, but for kinks."""
+    rng = np.random.default_rng(3)
+    c, v, mass = 0.1 * rng.normal(size=200), rng.normal(size=200), rng.random(1000) / 1000
+    at = [CTransform(c + s * v, np.ones(1), 0.3, refine=5) for s in (0.0, 1e-9, 1e-6, 1e-3, 0.1)]
+    value = np.array([mass @ t.value for t in at])
+    slope = np.array([-t.transposed(mass) @ v for t in at])
+    step = np.diff([0.0, 1e-9, 1e-6, 1e-3, 0.1])
+    # concave: between its tangents at both ends, to rounding
+    assert (np.diff(value) <= slope[:-1] * step + 1e-15).all()
+    assert (np.diff(value) >= slope[1:] * step - 1e-15).all()
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("curvature", [-3.0, 0.0, 4.0])
 def test_exact_for_parabolas(shape, curvature) -> None:

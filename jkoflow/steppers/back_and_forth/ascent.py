@@ -14,6 +14,8 @@ _SUFFICIENT = 1e-4  # part of the predicted gain that a step must bring
 _SHORTER = 0.4
 _TRIALS = 12
 _WORTHWHILE = 1e-2  # of the expected gain: less is no reason to go on
+_CRAWLING = 0.1  # of what was expected of so many steps: less is a crawl along kinks
+_WINDOW = 16
 
 
 class Point(Protocol):
@@ -56,9 +58,11 @@ def ascend(
     ``enough(point, expected, k)`` ends it, where ⟨gradient, direction⟩ = ``expected`` is twice
     the gain that the quadratic model foresees. A step must bring a part of that; where none
     does, the memory is dropped; if that does not help, ``improved`` may offer another point from
-    which to go on; and if that is no higher, the ascent ends.
+    which to go on; and if that is no higher, the ascent ends. It ends as well where steps gain
+    hardly anything of what is expected of them: smooth functions give nearly all, kinks do not.
     """
     pairs: deque[tuple[Array, Array, float]] = deque(maxlen=memory)
+    gains: deque[tuple[float, float]] = deque(maxlen=_WINDOW)
     here, looks, expected = start, 0, np.inf
     for k in range(iterations):
         direction = _direction(here.gradient, pairs, metric)
@@ -76,6 +80,10 @@ def ascend(
                 return Ascent(here, expected, k, looks, False)
             here = other
             continue
+        gains.append((new.value - here.value, 0.5 * expected))
+        gained, foreseen = map(sum, zip(*gains, strict=True))
+        if len(gains) == _WINDOW and gained < _CRAWLING * foreseen:
+            return Ascent(new, expected, k + 1, looks, False)
         s, y = new.place - here.place, here.gradient - new.gradient
         curvature = float(np.vdot(s, y))
         if curvature > 1e-12 * float(np.linalg.norm(s) * np.linalg.norm(y)):

@@ -77,7 +77,7 @@ class BackAndForth(Stepper):
     """
 
     tolerance: float = 1e-7
-    max_iterations: int = 400
+    max_iterations: int = 1000
     max_rounds: int = 50
     refine: int = 2
     memory: int = 8
@@ -96,10 +96,9 @@ class BackAndForth(Stepper):
         solver = _Solver(self, F, mu, tau)
         if not solver.smooth.free:
             return StepOutput(mu, {}, None, {}, Status.INFEASIBLE)
-        place = state.get("potential")
-        if place is None or place.shape != mu.shape:
-            place = solver.first_guess()
-        return solver.run(np.asarray(place, dtype=float))
+        last = state.get("potential")
+        known = last is not None and last.shape == mu.shape
+        return solver.run(solver.start(np.asarray(last, dtype=float) if known else None))
 
 
 def softened(star: Conjugate, floor: float) -> Conjugate:
@@ -124,6 +123,15 @@ class _Solver:
         self.energy = F.value(mu)
         self.metric = Metric(mu, tau, self.conjugate)
         self.iterations = self.evaluations = 0
+
+    def start(self, last: Array | None) -> Array:
+        """The step before's potential, or the first guess where the dual is higher there: as after
+        a start in few cells, whose potential may be anything beside them."""
+        guess = self.first_guess()
+        if last is None:
+            return guess
+        dual = self._dual(self.smooth.potential())
+        return max((last, guess), key=lambda place: dual.at(place).value)
 
     def first_guess(self) -> Array:
         """The potential that would leave the density where it is, φ = −u'(μ) − V, transformed.
@@ -220,7 +228,7 @@ class _Solver:
     def _ascend(
         self, place: Array, potential: Array, tolerance: float
     ) -> Ascent[DualPoint]:
-        dual = Dual(self.mu, self.tau, self.conjugate, potential, self.refine)
+        dual = self._dual(potential)
         start = dual.at(place)
         energy = self._linear_energy(dual)
 
@@ -235,6 +243,9 @@ class _Solver:
         self.iterations += found.iterations
         self.evaluations += found.evaluations
         return found
+
+    def _dual(self, potential: Array) -> Dual:
+        return Dual(self.mu, self.tau, self.conjugate, potential, self.refine)
 
     def _linear_energy(self, dual: Dual, rho: Grid | None = None) -> float:
         """The energy before the step, or of ρ, with the linearised potential as smooth part."""
