@@ -80,6 +80,16 @@ def test_a_search_that_loses_its_way_is_a_status_and_no_error() -> None:
     assert report.verdict is not Verdict.REJECTED
 
 
+@pytest.mark.parametrize("seed", [2688, 3708, 6898])
+def test_rough_and_narrow_starts_on_grids(seed: int) -> None:
+    """Piles at walls of less than a cell; noise in every cell; two cells of the line: each of them
+    was a step that was REJECTED, by the judge's fault or the stepper's."""
+    problem = random_question(seed)
+    run = jf.flow(problem, throw=False)
+    assert run.status is Status.COMPLETE
+    assert check_run(problem, run).verdict is not Verdict.REJECTED
+
+
 def on_a_mesh(seed: int) -> tuple[jf.Problem, jf.Trajectory]:
     """A random problem in the plane or in space, and its run."""
     rng = np.random.default_rng(seed)

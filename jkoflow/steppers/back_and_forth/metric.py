@@ -19,6 +19,7 @@ class Metric:
 
     def __init__(self, mu: Grid, tau: float, conjugate: Conjugate) -> None:
         self.neumann, self.weight = Neumann(mu.shape, mu.spacing), _weight(mu, conjugate)
+        self.tau, self.vacuum = tau, bool(mu.density.min() == 0.0)
         self.heavy = tau * float(mu.density.max())
         self.least = self.heavy / float((mu.upper - mu.lower).max()) ** 2
 
@@ -29,14 +30,19 @@ class Metric:
         slope = slope[np.isfinite(slope) & (point.density > 0)]
         total = float(slope.sum())
         stiff = float((slope**2).sum()) / total if total > 0 else 0.0
-        return lambda g: self._inverse(g, max(stiff, self.least))
+        return lambda g: self._inverse(g, max(stiff, self.least), self.heavy)
 
-    def transport(self, g: Array) -> Array:
-        """The inverse without the energy's part: the potential that moves masses by g."""
-        return self._inverse(g, self.least)
+    def arrival(self, point: DualPoint) -> float:
+        """What it costs to move the mass to where it should arrive, ½⟨g, ψ⟩ with the potential ψ
+        that does; from a start in few cells through the densities that there are after the step."""
+        heavy = self.heavy
+        if self.vacuum:
+            heavy = min(heavy, self.tau * float(point.density.max()))
+        moves = self._inverse(point.gradient, self.least, heavy)
+        return 0.5 * float(np.vdot(point.gradient, moves))
 
-    def _inverse(self, g: Array, stiff: float) -> Array:
-        return self.neumann.solve(g / self.weight, stiff, self.heavy) / self.weight
+    def _inverse(self, g: Array, stiff: float, heavy: float) -> Array:
+        return self.neumann.solve(g / self.weight, stiff, heavy) / self.weight
 
 
 def _weight(mu: Grid, conjugate: Conjugate) -> Array:

@@ -204,8 +204,7 @@ class _Solver:
         """Whether moving the mass to where it should arrive costs next to nothing. The dual's own
         gain does not tell, where densities hardly depend on prices."""
         least = max(_ARRIVED * point.transport, _HIDDEN * self.floor)
-        cost = 0.5 * float(np.vdot(point.gradient, self.metric.transport(point.gradient)))
-        return cost <= least * tolerance / self.options.tolerance
+        return self.metric.arrival(point) <= least * tolerance / self.options.tolerance
 
     def _lost(self, energy: float, objective: float) -> float:
         """Energy that the step loses; at least a thousandth of what the cells' size hides."""
