@@ -74,9 +74,9 @@ def balance(F: Functional, before: Grid, after: Grid, came: Origin, tau: float) 
 
     Means over cells of piecewise constant densities differ from values at centres by a share
     |qh|²/24, q the wave vector; a coupling's barycentres leave up to |qh|²/(32τ) of φ. Besides,
-    forces and densities may change within a cell: see `within_cells`; and what mass is at which
-    place o of an old cell is not told where that cell's mass goes far apart, as from a start in one
-    cell. It is not in A: ∫⟨o, v(x) − v(T)⟩ρ/τ, at most Σ_a (h_a/√12) |q_a||q_b| Σ_j m_jσ_jb/τ.
+    forces and densities may change within a cell: see `within_cells`. And where an old cell's mass
+    goes far apart, as from a start in one cell, the place o in that cell that it came from counts,
+    which A lacks: ∫⟨o, v(x) − v(T)⟩ρ/τ, some Σ_ab (h_a/√12) |q_a||q_b| Σ_j m_jσ_jb/τ.
     """
     x, m, S = after.points, after.weights, F.smooth
     force = S.gradient_at_points(x, m) if S.terms else np.zeros_like(x)

@@ -45,7 +45,7 @@ def answer_of(
         raise InvalidFunctional(f"{name} must be numbers, not of {answer.dtype}")
     try:
         return answer.astype(float, copy=False)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InvalidFunctional(f"{name} must be numbers: {error}") from error
 
 

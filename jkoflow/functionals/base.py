@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..arguments import is_finite
 from ..measures.base import Array, Measure, a_measure
 from ..status import InvalidFunctional, MissingStructure
 from .answers import answer_of, of_the_library, points_at
@@ -101,8 +101,10 @@ class Functional(ABC):
     def __mul__(self, c: float) -> Functional:
         if not isinstance(c, (int, float, np.integer, np.floating)):
             return NotImplemented
-        if not math.isfinite(c):
-            raise InvalidFunctional(f"a functional can only be scaled by a finite number, not {c}")
+        if not is_finite(c):
+            raise InvalidFunctional(
+                f"a functional can only be scaled by a finite number, not {c!r:.100}"
+            )
         return make_sum([(float(c) * b, f) for b, f in self.terms])
 
     __rmul__ = __mul__
@@ -110,9 +112,9 @@ class Functional(ABC):
     def __truediv__(self, c: float) -> Functional:
         if not isinstance(c, (int, float, np.integer, np.floating)):
             return NotImplemented
-        if c == 0 or math.isnan(c):
+        if c == 0 or c != c:
             raise InvalidFunctional(f"a functional cannot be divided by {c}")
-        return self * (0.0 if math.isinf(c) else 1.0 / float(c))
+        return self * (1.0 / float(c) if is_finite(c) else 0.0)
 
     def __sub__(self, other: Functional) -> Functional:
         return self + (-1.0) * other

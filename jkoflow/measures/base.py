@@ -148,7 +148,7 @@ def real_array(value: ArrayLike, name: str) -> Array:
         if array.dtype.kind not in "biufO":
             raise InvalidMeasure(f"{name} must be an array of numbers, not of {array.dtype}")
         return np.asarray(array, dtype=float)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         if isinstance(error, InvalidMeasure):
             raise
         raise InvalidMeasure(f"{name} must be an array of numbers: {error}") from error

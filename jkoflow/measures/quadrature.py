@@ -166,7 +166,7 @@ def domain_of(domain: ArrayLike | None, mu: object) -> Array | None:
         return np.stack([mu.lower, mu.upper]) if isinstance(mu, Grid) else None
     try:
         ends = np.atleast_2d(np.array(domain, dtype=float).T).T
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InvalidProblem(f"a domain is (lower, upper), in numbers: {error}") from error
     right = ends.ndim == 2 and len(ends) == 2 and np.isfinite(ends).all()
     if not (right and (ends[0] < ends[1]).all()):

@@ -303,7 +303,10 @@ def remainder(power: float, slope: float = 1.0) -> Curve:
     ("curve", "expected"),
     [
         (remainder(2.0), Verdict.ACCEPTED), (remainder(3.0), Verdict.ACCEPTED),
-        (remainder(1.35), Verdict.REJECTED), (remainder(2.0, slope=1.001), Verdict.REJECTED),
+        (remainder(1.05), Verdict.REJECTED), (remainder(1.35), Verdict.UNDECIDED),
+        (remainder(2.0, slope=1.001), Verdict.REJECTED),
+        # mass t in a place that had 1e-9 of it: the slope is right, to all steps but the smallest
+        (Curve(lambda t: 2.0 + (1e-9 + t) * np.log1p(1e9 * t), 1.0, 20.0), Verdict.UNDECIDED),
         (remainder(2.0, slope=np.nan), Verdict.REJECTED),
         (remainder(2.0, slope=np.inf), Verdict.REJECTED),
         (Curve(lambda t: 2.0, 0.0, 0.0), Verdict.ACCEPTED),

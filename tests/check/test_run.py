@@ -80,6 +80,13 @@ def test_a_search_that_loses_its_way_is_a_status_and_no_error() -> None:
     assert report.verdict is not Verdict.REJECTED
 
 
+@pytest.mark.parametrize("seed", [27, 3807])
+def test_points_that_lose_each_other(seed: int) -> None:
+    """Blobs that hardly overlap: mixtures put mass where p was 1e-9, and F changes like t log t."""
+    problem = random_question(seed)
+    assert check_run(problem, jf.flow(problem)).verdict is not Verdict.REJECTED
+
+
 @pytest.mark.parametrize("seed", [2688, 3708, 6898])
 def test_rough_and_narrow_starts_on_grids(seed: int) -> None:
     """Piles at walls of less than a cell; noise in every cell; two cells of the line: each of them

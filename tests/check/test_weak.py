@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -342,6 +343,21 @@ def test_by_how_much_mass_is_torn() -> None:
     expected = 0.25 * np.sqrt((np.array([3.0, 5.0]) ** 2 - 1.0) / 12.0)
     # the second cell's variance is a difference of 9.5²: √(1e-16) of it may be left
     np.testing.assert_allclose(torn(columns, values, moved), expected, rtol=0, atol=1e-6)
+
+
+def test_what_torn_masses_may_hide() -> None:
+    """Σ_ab |q_a||q_b|(h_a/√12)·torn_b/τ over ‖v‖, of each field."""
+    mu, tau = jf.Grid(np.full((6, 4), 1 / 6), [0, 0], [3, 2]), 0.7
+    parts = np.array([0.3, 1.1])
+    there, here = (balance(jf.Entropy(), mu, mu, Origin(mu.points, t), tau).hidden
+                   for t in (parts, 0.0 * parts))  # fmt: skip
+    fields = [k for k in itertools.product(range(9), repeat=2) if 0 < sum(k) <= 8]
+    for k, more in zip(fields, there - here, strict=True):
+        q = np.pi * np.array(k) / [3.0, 2.0]
+        _, v = _field(_cosines(mu, mu.points), k, q)
+        length = np.sqrt((v**2).sum(axis=1).mean())
+        expected = sum(q[a] * 0.5 * q[b] * parts[b] for a in (0, 1) for b in (0, 1))
+        assert more == pytest.approx(expected / np.sqrt(12.0) / tau / length, rel=1e-9), k
 
 
 @pytest.mark.parametrize("cells", [1.0, 2.0, 4.0, 8.0])

@@ -35,8 +35,8 @@ class Force:
     def __init__(self, lam: float, beta: float, noise: str, theta: Array) -> None:
         if not (is_finite(lam) and lam >= 0):
             raise InvalidProblem(f"lam must be finite and not negative, but is {lam!r}")
-        if not (is_real(beta) and beta > 0):
-            raise InvalidProblem(f"beta must be positive (inf for no noise), but is {beta!r}")
+        if not (is_real(beta) and beta > 0 and (is_finite(beta) or beta == math.inf)):
+            raise InvalidProblem(f"beta must be positive (inf for no noise), but is {beta!r:.90}")
         if not is_among(noise, NOISE):
             raise InvalidProblem(f"noise must be one of {sorted(NOISE)}, but is {noise!r}")
         self.lam, self.beta, self.factor = float(lam), float(beta), NOISE[noise]

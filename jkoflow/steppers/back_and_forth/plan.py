@@ -95,7 +95,7 @@ def _torn(rho: Grid, i: Indices, j: Indices, m: Array) -> float:
     being how far from each other the x are that come from a cell."""
     total = 0.0
     for h, x in zip(rho.spacing, rho.points.T, strict=True):
-        mass, mean, square = (np.bincount(j, m * x[i]**k) for k in range(3))
+        mass, mean, square = (np.bincount(j, m * x[i] ** k) for k in range(3))
         total += h * float(np.sqrt(np.maximum(mass * square - mean**2, 0.0)).sum())
     return total / np.sqrt(3.0)
 
