@@ -89,9 +89,9 @@ def order_of(claim: str, curve: Curve, start: float, margin: float, blur: float 
     rate = float(seen[at - clear + 2] - seen[at - clear]) / 2.0
     sudden = np.log2(remainder[clear] / (remainder[clear - 1] + noise)) / 2.0  # out of rounding
     orders = np.diff(seen)
-    slow = thrice.size > 0 and max(orders.max(), sudden) < policy.ORDER_REJECTED
-    slow = slow and orders.min() < policy.ORDER_WRONG
-    doubt = Verdict.REJECTED if slow and error.min() > policy.DERIVATIVE else Verdict.UNDECIDED
+    slow = max(orders.max(), sudden) < policy.ORDER_REJECTED and orders.min() < policy.ORDER_WRONG
+    wrong = slow and thrice.size > 0 and error.min() > policy.DERIVATIVE
+    doubt = Verdict.REJECTED if wrong else Verdict.UNDECIDED
     reason = f"the remainder falls with order {rate:.2f} instead of 2 {reached}"
     return at_most(claim, 2.0 - rate, 2.0 - policy.ORDER, (), reason, doubt)
 

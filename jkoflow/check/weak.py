@@ -81,7 +81,7 @@ def balance(F: Functional, before: Grid, after: Grid, came: Origin, tau: float) 
     x, m, S = after.points, after.weights, F.smooth
     force = S.gradient_at_points(x, m) if S.terms else np.zeros_like(x)
     p, inside = pressures(F, after.density).ravel(), within_cells(F, after, force)
-    unknown = np.outer(after.spacing, came.torn) / (np.sqrt(12.0) * tau)
+    inside.turned[...] += np.outer(after.spacing, came.torn) / (np.sqrt(12.0) * tau)
     here, there, away = _cosines(after, x), _cosines(after, came.at), x - came.at
     dot, residual, blur, hidden = partial(np.einsum, "ij,ij->i"), [], [], []
     for waves in product(range(_ALONG + 1), repeat=after.dim):
@@ -96,7 +96,7 @@ def balance(F: Functional, before: Grid, after: Grid, came: Origin, tau: float) 
         residual.append(abs(total) / length)
         share = ((q * after.spacing) ** 2).sum() * (size / 4.0 + 1.0 / (32.0 * tau))
         blur.append(share / length)
-        hidden.append((inside.of(q, phi, v) + q @ unknown @ q) / length)
+        hidden.append(inside.of(q, phi, v) / length)
     slope = float(np.sqrt(m @ dot(away, away)) / tau)
     return Balance(np.array(residual), np.array(blur), np.array(hidden), slope)
 
@@ -104,7 +104,7 @@ def balance(F: Functional, before: Grid, after: Grid, came: Origin, tau: float) 
 class Hidden(NamedTuple):
     """What centres may miss of ∫ρ⟨∇δS, v⟩ − ∫p div v over cells, where ρ and ∇δS change in them:
     forces (N, d) that act on |v|, pressures (N,) that act on |q|²|φ|, and forces on masses that sit
-    off the centre along an axis, where v is another (d, d)."""
+    off the centre along an axis, where v is another (d, d). `balance` adds what is torn."""
 
     forces: Array
     pressures: Array

@@ -93,9 +93,10 @@ def _cost(x: Array, y: Array, i: Indices, j: Indices, m: Array) -> float:
 def _torn(rho: Grid, i: Indices, j: Indices, m: Array) -> float:
     """2Σ_a (h_a/√12) Σ_j μ_jσ_ja: with places o in old cells, 2∫⟨x, o⟩ is no more than that, σ_j
     being how far from each other the x are that come from a cell."""
-    total = 0.0
+    total, mass = 0.0, np.bincount(j, m)
     for h, x in zip(rho.spacing, rho.points.T, strict=True):
-        mass, mean, square = (np.bincount(j, m * x[i] ** k) for k in range(3))
+        moment = m * x[i]
+        mean, square = np.bincount(j, moment), np.bincount(j, moment * x[i])
         total += h * float(np.sqrt(np.maximum(mass * square - mean**2, 0.0)).sum())
     return total / np.sqrt(3.0)
 
