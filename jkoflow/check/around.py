@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,6 +14,7 @@ from ..functionals.many import values_at
 from ..measures.base import Array
 from ..measures.cells import Cells
 from ..measures.displacements import (
+    Companion,
     monotone_displacements,
     random_companions,
     random_displacements,
@@ -23,6 +24,8 @@ from ..measures.many import Laws
 from ..measures.mesh import Mesh
 from ..measures.particles import Particles
 from .evaluate import Evaluated, evaluate, norm
+
+_SHARES = 4.0 ** np.arange(-1.0, -7.0, -1.0)
 
 
 def breadth(here: Evaluated) -> float:
@@ -79,8 +82,8 @@ class Around:
         return values_at(self.F, Laws(self.here.measure.all_moved(tangents)))
 
     @cached_property
-    def others(self) -> list[tuple[Array, Array]]:
-        """Three laws (points, weights) on some of μ's points, displaced."""
+    def others(self) -> list[Companion]:
+        """Three laws on some of μ's points, displaced."""
         return random_companions(self.here.measure, self.fields[:3], self.rng)
 
     @cached_property
@@ -88,9 +91,17 @@ class Around:
         """Of the smooth part with other laws; of the internal part with other masses of cells."""
         F, mu, found = self.F, self.here.measure, []
         if F.smooth.terms:
-            S = F.smooth.on(mu)
-            found += [mixture(S, mu.points, mu.weights, y, u) for y, u in self.others]
+            found += [self._with_other(nu, 1.0) for nu in self.others]
         if F.internal.terms and isinstance(mu, (Cells, Grid, Mesh)) and len(mu.mass) > 1:
             shares = mu.mass * self.rng.uniform(0.1, 1.9, (3, len(mu.mass)))
             found += [remassed(F.internal, mu, s / s.sum()) for s in shares]
         return found
+
+    def nearer(self, number: int) -> Iterator[tuple[float, Curve]]:
+        """Shares of the way to the other law, and its mixture there; none of masses of cells."""
+        for nu in self.others[number : number + 1] if self.F.smooth.terms else ():
+            yield from ((share, self._with_other(nu, share)) for share in _SHARES)
+
+    def _with_other(self, nu: Companion, share: float) -> Curve:
+        x, w = self.here.measure.points, self.here.measure.weights
+        return mixture(self.F.smooth.on(self.here.measure), x, w, nu.points(share), nu.weights)

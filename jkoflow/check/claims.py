@@ -94,7 +94,7 @@ def convexity_of_the_first_variation(a: Around) -> Iterator[Finding]:
     if modulus is None:
         return
     S = F.smooth.on(mu)
-    for (y, _), (z, _) in pairwise(a.others):
+    for y, z in pairwise(nu.points() for nu in a.others):
         at = np.concatenate([y, z, 0.5 * (y + z)])
         V = S.first_variation_at_points(mu.points, mu.weights, at).reshape(3, -1)
         far = ((y - z) ** 2).sum(axis=1)
@@ -112,8 +112,8 @@ def linearity(a: Around) -> Iterator[Finding]:
     x, w = a.here.measure.points, a.here.measure.weights
     for c, f in a.F.terms:
         if isinstance(f, Smooth) and getattr(f, "linear", False):
-            S, (y, u) = f.on(a.here.measure), a.others[0]
-            curve = mixture(S, x, w, y, u)
+            S, y = f.on(a.here.measure), a.others[0].points()
+            curve = mixture(S, x, w, y, a.others[0].weights)
             start, middle, end = curve.at_halves
             excess, rounding = lacks((start, end), middle, curve.size)
             both = S.first_variation_at_points(x, w, np.concatenate([x, y]))[: len(x)]

@@ -66,10 +66,14 @@ KINK = 1e-6
 """How far down the residual, in units of τ, it is looked at again: far enough to leave a kink
 that a solver found to eight digits, and not so far that smooth gradients change."""
 
-ORDER, ORDER_REJECTED, ORDER_WRONG = 1.9, 1.4, 1.1
+ORDER, ORDER_REJECTED = 1.9, 1.4
 """A correct derivative leaves a remainder of order 2, a wrong one of order 1; that of |x|^1.5,
-which is no fault, one of order 1.5 at 0. If et + ct² falls with orders below 1.4 at four steps in a
-row, the smallest of these is 1.01: t log t, of mass where there was hardly any, stays above 1.1."""
+which is no fault, one of order 1.5 at 0."""
+
+SETTLES = 3.0
+"""The remainder et + ct² of a wrong derivative, over t, changes 4 times as much from step to step
+as t grows 4 times. That of t log t, of mass where there was hardly any, changes always by as much,
+though its order may be 1.01; that of t^1.5 twice as much."""
 
 DERIVATIVE = 1e-6
 """A derivative that agrees with the differences to this relative accuracy at steps near rounding

@@ -283,21 +283,26 @@ class QuadraticInteraction(Smooth):
         return QuadraticPotential(self.strength) if mu.kind == "radial" else self
 
     def value_at_points(self, x: Array, w: Array) -> float:
-        z = x - w @ x
+        z = _from_mean(x, w, x)
         return 0.5 * self.strength * float(w @ np.einsum("ij,ij->i", z, z))
 
     def first_variation_at_points(self, x: Array, w: Array, at: Array) -> Array:
-        z = at - w @ x
+        z = _from_mean(x, w, at)
         return 0.5 * self.strength * np.einsum("ij,ij->i", z, z)
 
     def gradient_at_points(self, x: Array, w: Array) -> Array:
-        return self.strength * (x - w @ x)
+        return self.strength * _from_mean(x, w, x)
 
     def curvature_at_points(self, x: Array, w: Array) -> Curvature:
         d = x.shape[1]
         blocks = (self.strength * w)[:, None, None] * np.eye(d)
         factor = np.einsum("n,qd->qnd", w, np.sqrt(abs(self.strength)) * np.eye(d))
         return Curvature(blocks, [LowRank(factor, np.full(d, -np.sign(self.strength)))])
+
+
+def _from_mean(x: Array, w: Array, at: Array) -> Array:
+    """How far ``at`` is from the mean; exactly 0 if all points are one, whatever w sums up to."""
+    return np.asarray((at - x[0]) - w @ (x - x[0]))
 
 
 def differences(x: Array, y: Array) -> Iterator[tuple[slice, Array]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from .base import Array, Measure
@@ -72,24 +74,37 @@ def _limited(mu: Measure, v: Array, spread: float) -> Array:
     return v * min(1.0, spread / size) if size > 0 else v
 
 
+class Companion(NamedTuple):
+    """A law of ``weights`` (m,) on some points of another, ``origin`` (m, d), moved by ``way``."""
+
+    origin: Array
+    way: Array
+    weights: Array
+
+    def points(self, share: float = 1.0) -> Array:
+        """Where its points are after that share of the way, (m, d)."""
+        return np.asarray(self.origin + share * self.way)
+
+
 def random_companions(
     mu: Measure, fields: list[Array], rng: np.random.Generator
-) -> list[tuple[Array, Array]]:
-    """For each field a law (points, weights) on at most 16 points of μ, moved half of the way.
+) -> list[Companion]:
+    """For each field a law on at most 16 points of μ, moved half of the way.
 
     Examples
     --------
     >>> from jkoflow import Particles
     >>> mu = Particles([[0.0], [1.0]])
-    >>> [(y, u)] = random_companions(mu, [np.ones((2, 1))], np.random.default_rng(0))
-    >>> np.sort(y[:, 0]), bool(np.isclose(u.sum(), 1.0))
+    >>> [nu] = random_companions(mu, [np.ones((2, 1))], np.random.default_rng(0))
+    >>> np.sort(nu.points()[:, 0]), bool(np.isclose(nu.weights.sum(), 1.0))
     (array([0.5, 1.5]), True)
     """
     size = min(len(mu.points), 16)
     found = []
     for v in fields:
         taken = rng.choice(len(mu.points), size, replace=False)
-        found.append((mu.points[taken] + 0.5 * v[taken], rng.dirichlet(np.ones(size))))
+        weights = rng.uniform(0.1, 1.9, size)
+        found.append(Companion(mu.points[taken], 0.5 * v[taken], weights / weights.sum()))
     return found
 
 

@@ -167,6 +167,9 @@ def _verified(c: Array, a: Array, b: Array, plan: Array, f: Array) -> Coupling:
     if not (off <= 1e-12 and (plan >= 0).all() and np.isfinite(f).all()):
         raise TransportFailed(f"the solver's plan is no coupling: its marginals are off by {off}")
     f, g = feasible_potentials(c, f)
+    lost, gone = (np.flatnonzero(~plan.any(axis=axis)) for axis in (1, 0))  # masses below rounding
+    plan[lost, (c[lost] - g).argmin(axis=1)] = a[lost]
+    plan[(c[:, gone] - f[:, None]).argmin(axis=0), gone] = b[gone]
     rows, columns = np.nonzero(plan)
     values = _balanced(plan[rows, columns], rows, columns, a, b)
     cost = float(values @ c[rows, columns])

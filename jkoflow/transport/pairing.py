@@ -167,8 +167,19 @@ def line_coupling(
     middle = 0.5 * (ys[columns[ends[:-1]]] + ys[columns[starts[1:]]])
     sorted_x = xs[rows[starts]]
     steps = np.diff(sorted_x) * (sorted_x[1:] + sorted_x[:-1] - 2.0 * middle)
-    f, g = np.empty(len(x)), np.empty(len(y))
-    f[rows[starts]] = np.concatenate([[0.0], np.cumsum(steps)])
-    f -= f.mean()
+    f, g = np.full(len(x), np.nan), np.full(len(y), np.nan)
+    f[rows[starts]] = centred(np.concatenate([[0.0], np.cumsum(steps)]))
     g[columns] = (xs[rows] - ys[columns]) ** 2 - f[rows]
+    lost, gone = (np.flatnonzero(np.isnan(p)) for p in (f, g))  # masses below rounding
+    partners, slacks = _nearest(xs[lost], ys, g)
+    f[lost] = slacks
+    others, g[gone] = _nearest(ys[gone], xs, f)
+    rows, columns = np.concatenate([rows, lost, others]), np.concatenate([columns, partners, gone])
+    values = np.concatenate([values, a[lost], b[gone]])
     return rows, columns, values, Potentials(f, g, 0.0)
+
+
+def _nearest(x: Array, y: Array, g: Array) -> tuple[Indices, Array]:
+    """For each x the j that minimises (x − y_j)² − g_j where that is known, and the minimum."""
+    slack = (x[:, None] - y) ** 2 - np.where(np.isnan(g), -np.inf, g)
+    return slack.argmin(axis=1), slack.min(axis=1)

@@ -97,6 +97,20 @@ def test_rough_and_narrow_starts_on_grids(seed: int) -> None:
     assert check_run(problem, run).verdict is not Verdict.REJECTED
 
 
+def test_a_grid_step_whose_mass_has_not_arrived_does_not_say_that_it_has() -> None:
+    """After 1000 iterations from noise the dual is right to 1e-7, and mass .034 W2²/2τ away."""
+    run = jf.flow(random_question(8668), throw=False)
+    assert run.status is Status.MAX_ITERATIONS and not run.records
+
+
+@pytest.mark.parametrize("seed", [4017, 6103, 6357, 7327, 8847, 9377])
+def test_particles_whose_steps_were_rejected_or_failed(seed: int) -> None:
+    """One point, where x − ∫x dρ is rounding; masses of 1e-22, whose rows couplings lost; blobs that
+    hardly overlap, and change F like t log t at every t there is."""
+    problem = random_question(seed)
+    assert check_run(problem, jf.flow(problem)).verdict is not Verdict.REJECTED
+
+
 def on_a_mesh(seed: int) -> tuple[jf.Problem, jf.Trajectory]:
     """A random problem in the plane or in space, and its run."""
     rng = np.random.default_rng(seed)

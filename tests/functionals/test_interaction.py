@@ -261,3 +261,12 @@ def test_identity():
     assert Interaction(bump).spec() == Interaction(bump).spec()
     assert Interaction(bump).spec() != Interaction(logarithm).spec()
     assert QuadraticInteraction(1.0).spec() != QuadraticInteraction(2.0).spec()
+
+
+def test_points_that_are_one_do_not_attract_each_other_whatever_their_weights_sum_up_to() -> None:
+    """x − ∫x dρ is 0 then, and not the rounding of the mean: with weights off by ε that is no slope
+    of the value, and small as both are one would not be the other's derivative."""
+    x, w = np.tile([0.1 / 3.0, 7e5], (3, 1)), np.array([0.3, 0.3, 0.4 - 2.0**-53])
+    F = QuadraticInteraction(-100.0)
+    assert F.value_at_points(x, w) == 0.0 and not F.gradient_at_points(x, w).any()
+    assert not F.first_variation_at_points(x, w, x).any()

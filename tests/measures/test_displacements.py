@@ -101,10 +101,13 @@ def test_companions_are_laws_on_moved_points():
     fields = random_displacements(mu, 0.5, np.random.default_rng(1))[:3]
     companions = random_companions(mu, fields, np.random.default_rng(2))
     assert len(companions) == 3
-    for (y, u), v in zip(companions, fields, strict=True):
+    for nu, v in zip(companions, fields, strict=True):
+        y, u = nu.points(), nu.weights
         assert len(y) == 16 and (u > 0).all() and u.sum() == pytest.approx(1.0, abs=1e-14)
         halfway = {round(float(z), 12) for z in (mu.points + 0.5 * v)[:, 0]}
         assert {round(float(z), 12) for z in y[:, 0]} <= halfway and len(set(y[:, 0])) == 16
+        assert set(nu.points(0.0)[:, 0]) <= set(mu.points[:, 0])
+        np.testing.assert_allclose(nu.points(0.25), 0.75 * nu.points(0.0) + 0.25 * y, rtol=1e-15)
 
 
 def test_radii_that_are_all_zero_can_only_be_moved_outwards():

@@ -108,3 +108,25 @@ def test_equal_weights_on_the_line_are_never_split():
         w = np.full(n, 1 / n)
         rows, columns, _, _ = line_coupling(rng.normal(size=n), rng.normal(size=n), w, w)
         assert len(rows) == len(np.unique(rows)) == len(np.unique(columns)) == n
+
+
+@pytest.mark.parametrize("dim", [1, 2])
+@pytest.mark.parametrize("seed", range(20))
+def test_masses_below_rounding_go_where_the_potentials_say(dim, seed):
+    """1e-22 changes no sum: sorting and linear programs lose such rows and columns."""
+    rng = np.random.default_rng(seed)
+    x, y = rng.integers(0, 4, (30, dim)) + 0.0, rng.normal(size=(30, dim))
+    a, b = (10.0 ** rng.uniform(-40, 0, 30) for _ in range(2))
+    a, b = a / a.sum(), b / b.sum()
+    if dim == 1:
+        rows, columns, values, found = line_coupling(x[:, 0], y[:, 0], a, b)
+    else:
+        found = couple(x, y, a, b)
+        rows, columns, values = found.rows, found.columns, found.values
+    assert (values > 0).all()
+    for indices, weights in ((rows, a), (columns, b)):
+        assert set(indices) == set(range(30))
+        np.testing.assert_allclose(np.bincount(indices, values), weights, atol=1e-15)
+    assert brute_violation(x, y, found.f, found.g) <= 1e-13  # as above
+    cost = values @ ((x[rows] - y[columns]) ** 2).sum(axis=1)
+    assert found.f @ a + found.g @ b == pytest.approx(cost, rel=1e-12)

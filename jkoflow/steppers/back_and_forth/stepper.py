@@ -32,7 +32,8 @@ _SHARPER = 0.1  # factor of that tolerance where linearisations do not come clos
 _MATCHED = 10.0  # times the tolerance: densities are coarser than dual values
 _PRICED = 0.25  # of what cells hide: a price that is off by that buys another density
 _TRUSTED = 1e-6  # relative density from which on its logarithm is believed
-_NEARLY = 1e-2  # of the energy lost: what an ascent that a kink ended may still expect to gain
+_NEARLY = 1e-2  # of the energy lost: what an ascent that a kink ended may still expect to gain,
+# and of W2²/2τ, or of what cells hide: what its mass's arrival may cost
 _POINTLIKE = 0.1  # mass of a cell from which on a failed step is put down to the cells
 
 
@@ -270,7 +271,8 @@ class _Solver:
         lost = self._lost(self._linear_energy(point.dual), point.value)
         missing = found.expected / (2.0 * max(lost, point.transport))
         missed = mismatch / max(lost, self.floor)  # the gap is that of the linearised step
-        nearly = missing + missed <= _NEARLY
+        arrived = self.metric.arrival(point) <= _NEARLY * max(point.transport, self.floor)
+        nearly = arrived and missing + missed <= _NEARLY
         near = gap <= _RESOLVED * self.floor + plan.torn / (2.0 * self.tau)
         gathered = float(rho.weights.max()) > _POINTLIKE
         fine = (near and nearly) or (converged and (near or not gathered))
