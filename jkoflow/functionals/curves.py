@@ -45,7 +45,8 @@ class Curve(NamedTuple):
         """Whether values leave the tangent to one side both ways, at first order in t.
 
         The slope, known to ±blur, is then one of a kink's, between those of both sides. A wrong
-        slope of what has one leaves to different sides. ``scales`` are values of t to try, rising.
+        slope of what has one leaves to different sides. ``scales`` are values of t, rising; those
+        that show a bend at first are tried, and 64 times as long ones: the kink may be beside.
 
         Examples
         --------
@@ -58,12 +59,17 @@ class Curve(NamedTuple):
         def off(t: float) -> list[float]:
             return [self.value(s) - start - s * self.slope for s in (t, -t)]
 
+        first = math.inf
         try:
             for t in scales:
-                bend, noise = sum(off(t)), margin + 2.0 * t * blur
-                if abs(bend) > noise:
-                    one_way = min(math.copysign(1.0, bend) * side for side in off(t)) > -noise
-                    return one_way and abs(sum(off(4.0 * t))) < 8.0 * abs(bend)
+                sides, noise = off(t), margin + 2.0 * t * blur
+                bend = sum(sides)
+                if abs(bend) <= noise or t > 64.0 * first:
+                    continue
+                first = min(first, t)
+                one_way = min(math.copysign(1.0, bend) * side for side in sides) > -noise
+                if one_way and abs(sum(off(4.0 * t))) < 8.0 * abs(bend):
+                    return True
         except (InvalidFunctional, InvalidMeasure):  # no way back, as where edges are tied
             pass
         return False

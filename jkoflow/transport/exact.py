@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from ..measures.base import Array, probability_weights
 from ..status import TransportFailed
+from .couplings import without_dust
 from .distances import squared_distances
 
 GAP = 1e-9
@@ -161,17 +162,19 @@ def _network_simplex(
 
 def _verified(c: Array, a: Array, b: Array, plan: Array, f: Array) -> Coupling:
     """The plan as a `Coupling` if its marginals and its gap are right."""
-    dust = np.where(plan > 8.0 * _EPS, _DUST, _LIGHT_DUST)
-    plan = np.where(plan > dust * np.minimum(a[:, None], b), plan, 0.0)
     off = max(np.abs(plan.sum(1) - a).max(), np.abs(plan.sum(0) - b).max())
     if not (off <= 1e-12 and (plan >= 0).all() and np.isfinite(f).all()):
         raise TransportFailed(f"the solver's plan is no coupling: its marginals are off by {off}")
     f, g = feasible_potentials(c, f)
-    lost, gone = (np.flatnonzero(~plan.any(axis=axis)) for axis in (1, 0))  # masses below rounding
-    plan[lost, (c[lost] - g).argmin(axis=1)] = a[lost]
-    plan[(c[:, gone] - f[:, None]).argmin(axis=0), gone] = b[gone]
     rows, columns = np.nonzero(plan)
-    values = _balanced(plan[rows, columns], rows, columns, a, b)
+    values = plan[rows, columns]
+    dust = np.where(values > 8.0 * _EPS, _DUST, _LIGHT_DUST) * np.minimum(a[rows], b[columns])
+    rows, columns, values = without_dust(rows, columns, values, values <= dust, a, b)
+    lost, gone = (np.setdiff1d(np.arange(len(w)), k) for w, k in ((a, rows), (b, columns)))
+    if lost.size or gone.size:  # masses below rounding go where the potentials say
+        rows = np.concatenate([rows, lost, (c[:, gone] - f[:, None]).argmin(axis=0)])
+        columns = np.concatenate([columns, (c[lost] - g).argmin(axis=1), gone])
+        values = np.concatenate([values, a[lost], b[gone]])
     cost = float(values @ c[rows, columns])
     gap = cost - float(f @ a) - float(g @ b)
     if not gap <= tolerated_gap(cost, float(np.abs(c).max())):
@@ -180,14 +183,6 @@ def _verified(c: Array, a: Array, b: Array, plan: Array, f: Array) -> Coupling:
             f"gap {gap:.3g}. Costs over too many orders of magnitude do this; rescale the points"
         )
     return Coupling(rows, columns, values, f, g, cost, max(gap, 0.0))
-
-
-def _balanced(values: Array, rows: Any, columns: Any, a: Array, b: Array) -> Array:
-    """The entries with marginals right relative to each weight: solvers leave EPS of all mass."""
-    for _ in range(3):
-        values = values * (a / np.bincount(rows, values, len(a)))[rows]
-        values = values * (b / np.bincount(columns, values, len(b)))[columns]
-    return values
 
 
 def tolerated_gap(cost: float, largest: float) -> float:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..measures.base import Array
+from .couplings import without_dust
 from .distances import paired_distances
 from .one_dimensional import monotone_coupling
 
@@ -159,8 +160,8 @@ def line_coupling(
     (array([0, 1]), array([1, 0]))
     """
     rows, columns, values = monotone_coupling(x, y, a, b)
-    kept = values > _DUST * np.minimum(a[rows], b[columns])
-    rows, columns, values = rows[kept], columns[kept], values[kept]
+    dust = values <= _DUST * np.minimum(a[rows], b[columns])
+    rows, columns, values = without_dust(rows, columns, values, dust, a, b)
     starts = np.flatnonzero(np.diff(rows, prepend=-1))
     ends = np.append(starts[1:], len(rows)) - 1
     xs, ys = x - x.mean(), y - x.mean()

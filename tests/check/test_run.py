@@ -105,8 +105,8 @@ def test_a_grid_step_whose_mass_has_not_arrived_does_not_say_that_it_has() -> No
 
 @pytest.mark.parametrize("seed", [4017, 6103, 6357, 7327, 8847, 9377])
 def test_particles_whose_steps_were_rejected_or_failed(seed: int) -> None:
-    """One point, where x − ∫x dρ is rounding; masses of 1e-22, whose rows couplings lost; blobs that
-    hardly overlap, and change F like t log t at every t there is."""
+    """One point, where x − ∫x dρ is rounding; masses of 1e-22, whose rows couplings lost; blobs
+    that hardly overlap, and change F like t log t at every t there is."""
     problem = random_question(seed)
     assert check_run(problem, jf.flow(problem)).verdict is not Verdict.REJECTED
 

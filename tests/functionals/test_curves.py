@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import jkoflow as jf
-from jkoflow.functionals.curves import displacement, mixture, remassed
+from jkoflow.functionals.curves import Curve, displacement, mixture, remassed
 
 RNG = np.random.default_rng(5)
 CLOUD = jf.Particles(RNG.normal(size=(8, 2)), RNG.dirichlet(np.ones(8)))
@@ -61,3 +61,17 @@ def test_masses(mu, U):
     start, middle, end = curve.at_halves
     assert start == pytest.approx(U.value(mu), rel=1e-14)
     assert middle <= 0.5 * (start + end)  # both are convex along mixtures
+
+
+@pytest.mark.parametrize(
+    ("beside", "kinked"), [(0.0, True), (2e-8, True), (5e-7, True), (5e-6, False)]
+)
+def test_a_kink_beside_is_seen_as_far_as_64_times_the_first_bend(beside, kinked):
+    """|t − beside| with the mean slope of both sides, and a hundredth of it that bends at once."""
+    curve = Curve(lambda t: abs(t - beside) + 0.01 * abs(t), 0.0, 1.0)
+    assert curve.kinked(list(3e-8 * 4.0 ** np.arange(10)), beside, 1e-12, 0.0) is kinked
+
+
+def test_a_wrong_slope_of_a_parabola_is_no_kink():
+    curve = Curve(lambda t: t + 1e6 * t * t, 0.5, 1.0)
+    assert not curve.kinked(list(3e-8 * 4.0 ** np.arange(10)), 0.0, 1e-15, 0.0)

@@ -130,3 +130,19 @@ def test_masses_below_rounding_go_where_the_potentials_say(dim, seed):
     assert brute_violation(x, y, found.f, found.g) <= 1e-13  # as above
     cost = values @ ((x[rows] - y[columns]) ** 2).sum(axis=1)
     assert found.f @ a + found.g @ b == pytest.approx(cost, rel=1e-12)
+
+
+@pytest.mark.parametrize("light", [1e-9, 5e-13, 3e-14, 1e-15, 1e-18])
+@pytest.mark.parametrize("solve", ["sorting", "program"])
+def test_a_light_point_that_passes_heavy_ones_moves_all_of_them_a_little(solve, light):
+    """Each heavy one gives its neighbour that much: mass, not rounding, until it is rounding."""
+    w = np.array([light, *np.linspace(1.0, 3.0, 40)])
+    w /= w.sum()
+    x, y = np.arange(41.0), np.append(50.0, np.arange(1.0, 41.0))
+    if solve == "sorting":
+        rows, columns, values, _ = line_coupling(x, y, w, w)
+    else:
+        found = couple(x[:, None], y[:, None], w, w)
+        rows, columns, values = found.rows, found.columns, found.values
+    for k in (rows, columns):
+        assert (np.abs(np.bincount(k, values, 41) - w) <= 2.0**-52 + 1e-12 * w).all()

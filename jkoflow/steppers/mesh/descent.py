@@ -16,8 +16,10 @@ _ROUNDING = 64.0 * float(np.finfo(float).eps)
 _STRAIGHTENED = (0.0, 0.02, 0.15, 1.0)  # shares of the turning term, until the direction is good
 _FREE = 0.3  # a direction is good if this much of it can be gone before a simplex is flat
 _ARMIJO = 1e-4
-_HALVINGS = 40
+_UPHILL = 0.5  # of the slope at first: how much a step within rounding may end with
+_SHORTER, _TRIALS = 0.4, 30  # no power of 2, which may lead from x to −x for ever
 _ROUNDS = 2000
+LIGHT = 1e-3  # of the mean weight
 _FAR = 1e8
 _SHOWN = 10.0  # the last step of Newton's method, taken on top, gains more than this
 
@@ -60,8 +62,9 @@ def descend(objective: MeshObjective, tolerance: float, max_iterations: int) -> 
         if small and (not found.curved or found.decrement <= rounding):
             last = objective.at(here.x + found.step) if length == 1.0 else here
             last = last if last.value <= here.value + rounding else here
-            last_one = k == max_iterations  # light nodes, as in tails, may never balance so well
-            if found.decrement <= rounding or last_one or objective.stationary(last):
+            # light nodes, as in tails, may never balance so well
+            lightest = LIGHT if k == max_iterations else 0.0
+            if found.decrement <= rounding or objective.stationary(last, lightest):
                 return ended(last, Status.CONVERGED, k, found.decrement)
         if k == max_iterations:
             break
@@ -93,10 +96,16 @@ def _direction(
 def _line_search(
     objective: MeshObjective, here: MeshPoint, found: Direction, length: float, rounding: float
 ) -> MeshPoint | None:
-    """The first of ever shorter steps that lowers the objective enough; None if none does."""
-    for _ in range(_HALVINGS):
+    """The first of ever shorter steps that lowers the objective enough; None if none does.
+
+    Where rounding hides that, slopes tell: a step of Newton's method on |x|^1.5 leads to −x.
+    """
+    for _ in range(_TRIALS):
         new = objective.at(here.x + length * found.step)
-        if new.value <= here.value - _ARMIJO * length * found.decrement + rounding:
+        excess = new.value - here.value + _ARMIJO * length * found.decrement
+        if excess <= 0.0:
             return new
-        length *= 0.5
+        if excess <= rounding and np.vdot(new.gradient, found.step) <= _UPHILL * found.decrement:
+            return new
+        length *= _SHORTER
     return None

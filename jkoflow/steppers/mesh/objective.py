@@ -72,10 +72,12 @@ class MeshObjective:
         mu = self.mu
         return float(mu.weights @ ((x - mu.nodes) ** 2).sum(axis=1)) / (2.0 * self.tau)
 
-    def stationary(self, point: MeshPoint) -> bool:
-        """Whether the forces on the nodes balance, to a small part of the slope W2/τ in L²(ρ)."""
+    def stationary(self, point: MeshPoint, lightest: float = 0.0) -> bool:
+        """Whether the forces on the nodes balance, to a small part of the slope W2/τ in L²(ρ); on
+        those at least that are not lighter than this, relative to the mean."""
         w = self.mu.weights
-        squared = float((point.gradient**2).sum(axis=1) @ (1.0 / w))
+        squares = (point.gradient**2).sum(axis=1) / w
+        squared = float(squares[w >= lightest * w.mean()].sum())
         return squared <= _BALANCED**2 * 2.0 * self.paid(point.x) / self.tau
 
     def _smooth(self, x: Array) -> Expansion:

@@ -16,11 +16,10 @@ from ...record import State, Witness
 from ...status import InvalidProblem, NotDefined, Status
 from ...transport.pairing import pairing_potentials
 from ..base import StepOutput, Stepper, require_options
-from .descent import descend
+from .descent import LIGHT, descend
 from .objective import MeshObjective
 
 _SWEEPS = 30
-_HEAVY = 1e-3  # of the mean weight
 _TURNED = -0.1  # cosine: what the mesh's own coarseness makes of neighbours stays above
 
 
@@ -106,7 +105,7 @@ def turned(before: Mesh, after: Mesh) -> bool:
     of the boundary are looked at, and none that hardly weighs: in tails anything may go anywhere.
     """
     nodes = np.unique(boundary(before.simplices))
-    nodes = nodes[before.weights[nodes] > _HEAVY * before.weights.mean()]
+    nodes = nodes[before.weights[nodes] > LIGHT * before.weights.mean()]
     kept = nodes[:: len(nodes) // 400 + 1]
     X, x = after.nodes[kept], before.nodes[kept]
     dX, dx = X[:, None] - X, x[:, None] - x
