@@ -359,8 +359,10 @@ def test_long_steps_of_smooth_laws_do_not_turn(F, tau):
 def test_nodes_beside_a_root_of_the_gradient_do_not_swing_for_ever(tau: float) -> None:
     """Newton's step on |x|^1.5 leads from x to −x, where neither value nor force is less: for
     nodes that come near an axis. They stay there in the end, as |x − y|²/2τ + |x|^1.5 has it."""
-    V = jf.Potential(lambda x: (np.abs(x) ** 1.5).sum(axis=1),
-                     gradient=lambda x: 1.5 * np.sign(x) * np.sqrt(np.abs(x)), convexity=0.0)  # fmt: skip
+    V = jf.Potential(
+        lambda x: (np.abs(x) ** 1.5).sum(axis=1),
+        gradient=lambda x: 1.5 * np.sign(x) * np.sqrt(np.abs(x)), convexity=0.0,
+    )  # fmt: skip
     mu = jf.Mesh.disc(1.0, 8, lambda x: 2.0 - (x**2).sum(axis=1))
     out = solved(V, mu, tau)
     root = np.sqrt((0.75 * tau) ** 2 + np.abs(mu.nodes)) - 0.75 * tau  # x + 1.5τ√x = y
