@@ -104,6 +104,14 @@ def test_a_grid_step_whose_mass_has_not_arrived_does_not_say_that_it_has() -> No
     assert run.status is Status.MAX_ITERATIONS and not run.records
 
 
+@pytest.mark.parametrize("seed", [957, 3993, 5894])
+def test_rough_questions_whose_steps_were_rejected(seed: int) -> None:
+    """A discrepancy near its zero, whose terms cancel but for rounding that the order of points
+    decides; a step that goes nowhere, with potentials of 10⁴; one that ended beyond a hill."""
+    problem = random_question(seed, rough=True)
+    assert check_run(problem, jf.flow(problem)).verdict is not Verdict.REJECTED
+
+
 @pytest.mark.parametrize("seed", [4017, 6103, 6357, 7327, 8847, 9377])
 def test_particles_whose_steps_were_rejected_or_failed(seed: int) -> None:
     """One point, where x − ∫x dρ is rounding; masses of 1e-22, whose rows couplings lost; blobs

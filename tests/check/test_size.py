@@ -43,7 +43,7 @@ GROUPS = {
         522, ("evaluate", "minimality", "policy", "residual", "step", "transport", "verdict"),
     ),
     "the judge of runs": (326, ("__init__", "convex", "run", "taken")),
-    "functionals": (266, ("around", "claims", "derivatives", "functional")),
+    "functionals": (268, ("around", "claims", "derivatives", "functional")),
     "fixed points": (194, ("fixed_point", "proximal_gibbs")),
     "grids": (215, ("grid", "weak")),
     "runs of second order": (189, ("extrapolated", "second_order")),

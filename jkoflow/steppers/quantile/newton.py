@@ -25,6 +25,7 @@ class Newton:
         self.iterations, self.residual, self.slope = 0, np.inf, np.nan
         self.foretold, self.before = np.inf, np.inf
         self.force: Array | float = np.inf
+        self.trusting = False  # that the start was no higher than the old edges
 
     @property
     def stats(self) -> dict[str, Any]:
@@ -68,11 +69,13 @@ class Newton:
 
         The last step repeated, d, is better than no step wherever F's force has not changed by
         half: the objective's slope along d is −|d|²/τ at first, and at most half of that at last.
+        (It may have gone over a hill between.)
         """
         here, old = self.objective.expand(x), self.objective.mu.edges
         self._measure(x, here)
         alike = here.face.covers(len(x)) and self.residual <= 0.5 * self.slope
         if x is old or (alike and np.isfinite(here.value)):
+            self.trusting = x is not old
             return x, here
         there = self.objective.expand(old)
         if here.value <= there.value:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...functionals.base import Functional
-from ...measures.base import Measure
+from ...measures.base import Array, Measure
 from ...measures.cells import Cells
 from ...problem import interval
 from ...record import State, Witness
@@ -15,6 +15,8 @@ from ...status import NotDefined
 from ..base import StepOutput, Stepper, require_options
 from .newton import Newton
 from .objective import Objective
+
+_ROUNDING = 64.0 * float(np.finfo(float).eps)
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,9 @@ class QuantileNewton(Stepper):
         objective = Objective(F, mu, tau, self.ends == "fixed", walls)
         search = Newton(objective, self.tolerance, self.max_iterations)
         x, status = search.run(objective.start(state))
+        if search.trusting and _higher(F, mu, x, tau):
+            search = Newton(objective, self.tolerance, self.max_iterations)
+            x, status = search.run(mu.edges)
         moved = x - mu.edges
         return StepOutput(
             measure=mu._moved(x),
@@ -88,3 +93,13 @@ class QuantileNewton(Stepper):
             status=status,
             distance_squared=float(mu.weights @ (moved * moved)),
         )
+
+
+def _higher(F: Functional, mu: Cells, x: Array, tau: float) -> bool:
+    """Whether the step pays more than F falls: where F is not convex enough, the start may have
+    been beyond a hill, and the step ended there."""
+    if F.convexity is not None and 1.0 / tau + F.convexity >= 0.0:
+        return False
+    old, new = F.value(mu), F.value(mu._moved(x))
+    paid = float(mu.weights @ (x - mu.edges) ** 2) / (2.0 * tau)
+    return new + paid > old + _ROUNDING * (abs(old) + abs(new) + paid)
