@@ -55,6 +55,9 @@ class GridStep(NamedTuple):
         return float((self.before.spacing**2).sum()) / (8.0 * self.tau)
 
 
+Band = tuple[Array, Array]
+
+
 class Bounds(NamedTuple):
     """W2² from above, by the coupling, and from below, by the potential; where mass came from; ψ,
     and ψ^c (n_1, …)."""
@@ -144,9 +147,15 @@ def _against_the_dual(
     with np.errstate(all="ignore"):
         surplus = np.where(bought > 0, star.surplus(price + shift, bought), 0.0)
     around = reduce(to_the_walls, range(rho.dim), price + shift)
-    band = [np.nan_to_num(star.density(around + off), nan=0.0, posinf=np.inf)
-            for off in (-s.resolution, s.resolution)]  # fmt: skip
-    yield stationarity(s, found.upper, *band)
+
+    def band(room: float) -> Band:
+        low, high = (np.nan_to_num(star.density(around + off), nan=0.0, posinf=np.inf)
+                     for off in (-room, room))  # fmt: skip
+        return low, high
+
+    h = s.before.spacing
+    hidden = float(h @ np.maximum(found.came.torn - h, 0.0)) / (2.0 * s.tau)
+    yield stationarity(s, found.upper, band(s.resolution), band(s.resolution + hidden))
     if smooth.terms and not smooth.convex_in_mixtures:
         yield undecided(claim, "the smooth part does not claim to be convex along mixtures")
         return
@@ -165,21 +174,27 @@ def _against_the_dual(
                   f"{s.resolution:.3g} is one cell's resolution", Verdict.UNDECIDED)  # fmt: skip
 
 
-def stationarity(s: GridStep, squared: float, low: Array, high: Array) -> Finding:
+def stationarity(s: GridStep, squared: float, band: Band, torn: Band) -> Finding:
     """The mass by which ρ leaves the band of what its potential buys in the cells around, and on
-    the walls: ``low`` and ``high`` have one more entry at each end.
+    the walls: its low and high end have one more entry at each end.
 
     ψ^c over centres is too large by up to Σh²/(8τ), hence a band for every cell. A cell's mean
     lies between what is bought at its corners; its own price, at its centre only, may miss an
     edge of the support that runs through it. In steps that are few cells long, by this W2², masses
-    may be stuck at centres, and prices with them.
+    may be stuck at centres, and prices with them. Where an old cell's mass goes far apart,
+    its places in that cell make prices of their own: the band that allows for them excuses, and
+    accepts nothing.
     """
-    for axis in range(low.ndim):
-        low, high = _around(low, axis, np.minimum), _around(high, axis, np.maximum)
-    off = np.maximum(0.0, np.maximum(low - s.after.density, s.after.density - high))
-    outside = float(off.sum()) * s.after.cell_volume
+
+    def beyond(low: Array, high: Array) -> float:
+        for axis in range(low.ndim):
+            low, high = _around(low, axis, np.minimum), _around(high, axis, np.maximum)
+        off = np.maximum(0.0, np.maximum(low - s.after.density, s.after.density - high))
+        return float(off.sum()) * s.after.cell_volume
+
+    outside = beyond(*band)
     stuck = 10.0 * float((s.before.spacing**2).sum()) / squared if squared > 0 else np.inf
-    clear = outside > policy.OUTSIDE_REJECTED * min(max(stuck, 1.0), 10.0)
+    clear = beyond(*torn) > policy.OUTSIDE_REJECTED * min(max(stuck, 1.0), 10.0)
     doubt = Verdict.REJECTED if clear else Verdict.UNDECIDED
     return at_most("stationarity", outside, policy.OUTSIDE, (),
                    "the density is not the one that its potential buys", doubt)  # fmt: skip

@@ -131,8 +131,9 @@ def within_cells(F: Functional, rho: Grid, force: Array) -> Hidden:
     """Of densities that are exponentials in each cell, of the steeper of the slopes to both sides.
 
     With the logarithm's slope s a cell and the changes δf, δ²f of the force from cell to cell, the
-    mass of a cell sits off its centre by s/12, or ½ at most, which takes along ρδf; ρδ²f/24 and a
-    third of what p gains, on average, from ρ to ρ(1 ± tanh ½s) come on top.
+    mass of a cell sits off its centre by s/12, or ½ at most, which takes along ρδf; ρδ²f/8, a third
+    of which smooth forces make and four times of it those that jump in a cell, and a third of
+    what p gains, on average, from ρ to ρ(1 ± tanh ½s) come on top.
     """
     f, p = force.reshape(*rho.shape, rho.dim), pressures(F, rho.density)
     forces, squeezed, turned = np.zeros_like(f), np.zeros_like(p), np.zeros((rho.dim, rho.dim))
@@ -140,7 +141,7 @@ def within_cells(F: Functional, rho: Grid, force: Array) -> Hidden:
         steep, bend = _steepness(rho.density, a), np.gradient(f, axis=a)
         off = rho.density * np.minimum(steep / 12.0, 0.5)
         forces += off[..., None] * np.abs(bend)
-        forces += rho.density[..., None] * np.abs(np.gradient(bend, axis=a)) / 24.0
+        forces += rho.density[..., None] * np.abs(np.gradient(bend, axis=a)) / 8.0
         turned[a] = rho.spacing[a] * np.tensordot(off, np.abs(f), rho.dim)
         ends = (pressures(F, rho.density * (1.0 + s * np.tanh(0.5 * steep))) for s in (-1.0, 1.0))
         squeezed += np.abs(sum(ends) / 2.0 - p) / 3.0

@@ -104,10 +104,11 @@ def test_a_grid_step_whose_mass_has_not_arrived_does_not_say_that_it_has() -> No
     assert run.status is Status.MAX_ITERATIONS and not run.records
 
 
-@pytest.mark.parametrize("seed", [957, 3993, 5894])
+@pytest.mark.parametrize("seed", [957, 3993, 5894, 8858])
 def test_rough_questions_whose_steps_were_rejected(seed: int) -> None:
     """A discrepancy near its zero, whose terms cancel but for rounding that the order of points
-    decides; a step that goes nowhere, with potentials of 10⁴; one that ended beyond a hill."""
+    decides; a step that goes nowhere, with potentials of 10⁴; one that ended beyond a hill; mass
+    of one cell that goes 35 cells far, and then meets kinks of the energy distance."""
     problem = random_question(seed, rough=True)
     assert check_run(problem, jf.flow(problem)).verdict is not Verdict.REJECTED
 

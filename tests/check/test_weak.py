@@ -312,7 +312,7 @@ def test_what_changes_within_cells_cell_by_cell(shape: tuple[int, ...]) -> None:
             off = rho.density[i] * min(steep / 12, 0.5)
             total += off * np.abs(bend[i]) @ np.abs(v[k])
             total += off * rho.spacing[a] * abs(q[a]) * np.abs(field[i]) @ np.abs(q)
-            total += rho.density[i] * np.abs(np.gradient(bend, axis=a)[i]) @ np.abs(v[k]) / 24
+            total += rho.density[i] * np.abs(np.gradient(bend, axis=a)[i]) @ np.abs(v[k]) / 8
             t = np.tanh(steep / 2)
             mean = 0.5 * (p(rho.density[i] * (1 + t)) + p(rho.density[i] * (1 - t)))
             total += abs(mean - p(rho.density[i])) * (q @ q) * abs(phi[k]) / 3
