@@ -10,6 +10,7 @@ import pytest
 
 import jkoflow as jf
 from jkoflow import Verdict
+from jkoflow.check import grid as grid_module
 from jkoflow.check.evaluate import Rows, values_only
 from jkoflow.check.grid import (
     CELLS,
@@ -423,6 +424,27 @@ def test_a_density_may_lie_between_its_neighbours_prices() -> None:
         assert stationarity(s, squared, above, above).verdict is verdict
         if verdict is Verdict.REJECTED:  # what torn cells hide excuses
             assert stationarity(s, squared, above, beyond).verdict is Verdict.UNDECIDED
+
+
+@pytest.mark.parametrize("tau", [0.02, 0.3])
+def test_places_in_a_torn_cell_have_prices_of_their_own(
+    tau: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From one cell of width h to a law of deviation σ: h(σ − h)/2τ, which entropies buy by exp."""
+    seen: list[Any] = []
+    whole = grid_module.stationarity
+    monkeypatch.setattr(grid_module, "stationarity",
+                        lambda *given: (seen.append(given), whole(*given))[1])  # fmt: skip
+    mass = np.zeros(64)
+    mass[20] = 32.0
+    start = jf.Grid(mass, -1.0, 1.0)
+    run = jf.flow(jf.Problem(jf.Entropy(), start, tau=tau, steps=1), throw=False)
+    jf.check_run(jf.Problem(jf.Entropy(), start, tau=tau, steps=1), run)
+    _, _, (low, high), (lower, higher) = seen[-1]
+    spread = float(run.final.cov()[0, 0]) ** 0.5
+    hidden = (spread - 1 / 32) / 32 / (2.0 * tau)
+    np.testing.assert_allclose(np.log(higher / high), hidden, rtol=1e-3)  # σ of masses at centres
+    np.testing.assert_allclose(np.log(low / lower), hidden, rtol=1e-3)
 
 
 def test_prices_go_on_to_the_walls_along_each_axis() -> None:
