@@ -91,7 +91,8 @@ class Around:
         """Of the smooth part with other laws; of the internal part with other masses of cells."""
         F, mu, found = self.F, self.here.measure, []
         if F.smooth.terms:
-            found += [self._with_other(nu, 1.0) for nu in self.others]
+            S, x, w = F.smooth.on(mu), mu.points, mu.weights
+            found += [mixture(S, x, w, nu.points(), nu.weights) for nu in self.others]
         if F.internal.terms and isinstance(mu, (Cells, Grid, Mesh)) and len(mu.mass) > 1:
             shares = mu.mass * self.rng.uniform(0.1, 1.9, (3, len(mu.mass)))
             found += [remassed(F.internal, mu, s / s.sum()) for s in shares]
@@ -99,9 +100,7 @@ class Around:
 
     def nearer(self, number: int) -> Iterator[tuple[float, Curve]]:
         """Shares of the way to the other law, and its mixture there; none of masses of cells."""
+        mu, S = self.here.measure, self.F.smooth.on(self.here.measure)
         for nu in self.others[number : number + 1] if self.F.smooth.terms else ():
-            yield from ((share, self._with_other(nu, share)) for share in _SHARES)
-
-    def _with_other(self, nu: Companion, share: float) -> Curve:
-        x, w = self.here.measure.points, self.here.measure.weights
-        return mixture(self.F.smooth.on(self.here.measure), x, w, nu.points(share), nu.weights)
+            for share in _SHARES:
+                yield share, mixture(S, mu.points, mu.weights, nu.points(share), nu.weights)

@@ -149,13 +149,13 @@ def _against_the_dual(
     around = reduce(to_the_walls, range(rho.dim), price + shift)
 
     def band(room: float) -> Band:
-        low, high = (np.nan_to_num(star.density(around + off), nan=0.0, posinf=np.inf)
-                     for off in (-room, room))  # fmt: skip
+        low, high = (np.nan_to_num(star.density(around + d), posinf=np.inf) for d in (-room, room))
         return low, high
 
     h = s.before.spacing
     hidden = float(h @ np.maximum(found.came.torn - h, 0.0)) / (2.0 * s.tau)
-    yield stationarity(s, found.upper, band(s.resolution), band(s.resolution + hidden))
+    torn = band(s.resolution + hidden) if hidden else None
+    yield stationarity(s, found.upper, band(s.resolution), torn)
     if smooth.terms and not smooth.convex_in_mixtures:
         yield undecided(claim, "the smooth part does not claim to be convex along mixtures")
         return
@@ -174,7 +174,7 @@ def _against_the_dual(
                   f"{s.resolution:.3g} is one cell's resolution", Verdict.UNDECIDED)  # fmt: skip
 
 
-def stationarity(s: GridStep, squared: float, band: Band, torn: Band) -> Finding:
+def stationarity(s: GridStep, squared: float, band: Band, torn: Band | None) -> Finding:
     """The mass by which ρ leaves the band of what its potential buys in the cells around, and on
     the walls: its low and high end have one more entry at each end.
 
@@ -182,8 +182,8 @@ def stationarity(s: GridStep, squared: float, band: Band, torn: Band) -> Finding
     lies between what is bought at its corners; its own price, at its centre only, may miss an
     edge of the support that runs through it. In steps that are few cells long, by this W2², masses
     may be stuck at centres, and prices with them. Where an old cell's mass goes far apart,
-    its places in that cell make prices of their own: the band that allows for them excuses, and
-    accepts nothing.
+    its places in that cell make prices of their own: the band that allows for them, ``torn`` if
+    there are such, excuses, and accepts nothing.
     """
 
     def beyond(low: Array, high: Array) -> float:
@@ -194,7 +194,7 @@ def stationarity(s: GridStep, squared: float, band: Band, torn: Band) -> Finding
 
     outside = beyond(*band)
     stuck = 10.0 * float((s.before.spacing**2).sum()) / squared if squared > 0 else np.inf
-    clear = beyond(*torn) > policy.OUTSIDE_REJECTED * min(max(stuck, 1.0), 10.0)
+    clear = (beyond(*torn) if torn else outside) > policy.OUTSIDE_REJECTED * np.clip(stuck, 1, 10)
     doubt = Verdict.REJECTED if clear else Verdict.UNDECIDED
     return at_most("stationarity", outside, policy.OUTSIDE, (),
                    "the density is not the one that its potential buys", doubt)  # fmt: skip
